@@ -1,0 +1,91 @@
+#include "core/agent_config.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <string_view>
+
+#include "core/config_file.h"
+#include "core/utf8.h"
+
+namespace ctrlexec {
+namespace {
+
+// Keys of later releases and of the baseline stand here too, so that a shared file draws no warning.
+const std::vector<std::string_view> known_keys{
+    "allowed_ips",
+    "auth_hook",
+    "auth_hook_timeout",
+    "bind",
+    "ca",
+    "cert",
+    "config_dir",
+    "dispatcher_serial_path",
+    "hostname",
+    "key",
+    "key_type",
+    "max_connections",
+    "port",
+    "rate_limit_disable",
+    "rate_limit_probe",
+    "rate_limit_volume",
+    "revoked_serials",
+    "script_dirs",
+    "state_dir",
+    "stdin_timeout",
+};
+
+std::string machine_name() {
+    char name[256] = {};
+    if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "localhost";
+    return name;
+}
+
+// A value that names no directory would permit every one, and what a relative one permits would depend on where
+// the agent was started.
+Result<std::vector<std::string>> split_directories(const std::string& path, std::string_view text) {
+    const Error bad = fail(Errc::config, fmt::format("{}: script_dirs must be absolute paths with ':' in between, not '{}'",
+                                                     path, printable(text)));
+    std::vector<std::string> directories;
+    const bool given = !text.empty();
+    while (!text.empty()) {
+        const auto colon = text.find(':');
+        const auto part = trim(text.substr(0, colon));
+        if (!part.empty() && part.front() != '/') return bad;
+        if (!part.empty()) directories.emplace_back(part);
+        text.remove_prefix(colon == std::string_view::npos ? text.size() : colon + 1);
+    }
+    if (given && directories.empty()) return bad;
+    return directories;
+}
+
+}  // namespace
+
+Result<AgentConfig> AgentConfig::load(const std::string& path) {
+    TRY(const ConfigFile file, ConfigFile::load(path));
+    AgentConfig config;
+    config.path = path;
+    TRY(config.cert, file.required("cert"));
+    TRY(config.key, file.required("key"));
+    TRY(config.ca, file.required("ca"));
+    config.config_dir = file.text("config_dir", "/etc/ctrl-exec-agent");
+    config.state_dir = file.text("state_dir", "/var/lib/ctrl-exec-agent");
+    config.dispatcher_serial_path =
+        file.text("dispatcher_serial_path", config.config_dir + "/ctrl-exec-serial");
+    config.allowlist = config.config_dir + "/scripts.conf";
+    config.hostname = file.text("hostname", machine_name());
+    config.bind = file.text("bind");
+    TRY(config.port, file.integer("port", config.port, 0, 65535));
+    TRY(const std::size_t type, file.choice("key_type", 0, {"ecdsa", "rsa"}));
+    config.key_type = type == 0 ? KeyType::ecdsa : KeyType::rsa;
+    TRY(config.script_dirs, split_directories(path, file.text("script_dirs")));
+    TRY(config.stdin_timeout, file.integer("stdin_timeout", config.stdin_timeout, 1, 86400));
+    TRY(config.max_connections, file.integer("max_connections", config.max_connections, 1, 100000));
+    for (const auto& entry : file.entries()) {
+        if (entry.section == "tags") config.tags[entry.key] = entry.value;
+    }
+    config.warnings = file.unknown_keys(known_keys);
+    return config;
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,35 @@
+// agent.conf, checked and typed.
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "core/key_type.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+inline constexpr const char* default_agent_config = "/etc/ctrl-exec-agent/agent.conf";
+
+struct AgentConfig {
+    std::string path;
+    std::string cert, key, ca;
+    std::string config_dir;              // scripts.conf, ctrl-exec-serial, revoked-serials
+    std::string state_dir;               // what the agent itself keeps
+    std::string dispatcher_serial_path;  // by default config_dir/ctrl-exec-serial
+    std::string allowlist;               // by default config_dir/scripts.conf
+    std::string hostname;                // what we call ourselves; by default the machine's name
+    std::string bind;                    // "" = every address, IPv6 and IPv4
+    int port = 7443;                     // 0: any free one, printed at start
+    KeyType key_type = KeyType::ecdsa;
+    std::vector<std::string> script_dirs;  // empty: scripts may lie anywhere
+    int stdin_timeout = 10;                // seconds
+    int max_connections = 512;
+    std::map<std::string, std::string> tags;
+    std::vector<std::string> warnings;
+
+    static Result<AgentConfig> load(const std::string& path);
+};
+
+}  // namespace ctrlexec

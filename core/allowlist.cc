@@ -1,0 +1,98 @@
+#include "core/allowlist.h"
+
+#include <fmt/format.h>
+#include <stdlib.h>  // NOLINT: realpath is POSIX, not ISO C++
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "core/config_file.h"
+#include "core/file.h"
+#include "core/utf8.h"
+
+namespace ctrlexec {
+namespace {
+
+// The reason why the line cannot be used, or nothing.
+std::optional<std::string> check(std::string_view name, std::string_view path) {
+    if (!is_valid_script_name(name)) {
+        return fmt::format("script name '{}' may hold only letters, digits, '_' and '-'",
+                           printable(name.substr(0, 60)));
+    }
+    if (path.empty() || path.front() != '/') return fmt::format("the path of '{}' must be absolute", name);
+    if (path.size() > 4000) return fmt::format("the path of '{}' is too long", name);
+    return std::nullopt;
+}
+
+std::optional<std::string> resolve(const std::string& path) {
+    struct Free {
+        void operator()(char* text) const { ::free(text); }  // NOLINT: realpath allocates with malloc
+    };
+    const std::unique_ptr<char, Free> resolved(::realpath(path.c_str(), nullptr));
+    if (!resolved) return std::nullopt;
+    return std::string(resolved.get());
+}
+
+bool lies_below(const std::string& path, const std::string& directory) {
+    const std::string prefix = directory == "/" ? directory : directory + "/";
+    return path.compare(0, prefix.size(), prefix) == 0;
+}
+
+}  // namespace
+
+bool is_valid_script_name(std::string_view name) {
+    return !name.empty() && name.size() <= 128 && std::all_of(name.begin(), name.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+               c == '-';
+    });
+}
+
+Allowlist Allowlist::parse(const std::string& path, std::string_view text) {
+    Allowlist list;
+    for (int line = 1; !text.empty(); ++line) {
+        const auto end = text.find('\n');
+        const std::string_view content = trim(text.substr(0, end));
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        if (content.empty() || content.front() == '#') continue;
+        const auto equals = content.find('=');
+        const std::string_view name = trim(content.substr(0, equals));
+        const std::string_view target =
+            equals == std::string_view::npos ? "" : trim(content.substr(equals + 1));
+        auto problem = check(name, target);
+        if (equals == std::string_view::npos) problem = "expected 'name = /absolute/path'";
+        if (!problem && content.find('\0') != std::string_view::npos) problem = "NUL byte";
+        if (problem) {
+            list.warnings_.push_back(fmt::format("{}:{}: {}; the line is skipped", path, line, *problem));
+        } else {
+            list.scripts_[std::string(name)] = target;
+        }
+    }
+    return list;
+}
+
+Result<Allowlist> Allowlist::load(const std::string& path) {
+    auto text = read_file(path, max_config_bytes);
+    if (!text) return fail(Errc::config, text.error().message);
+    return parse(path, *text);
+}
+
+Result<ApprovedProgram> Allowlist::approve(std::string_view name,
+                                           const std::vector<std::string>& script_dirs) const {
+    const auto found = scripts_.find(std::string(name));
+    if (found == scripts_.end()) return fail(Errc::denied, "script not permitted", "not in the allowlist");
+    if (script_dirs.empty()) return ApprovedProgram(found->second);
+    const auto resolved = resolve(found->second);
+    if (!resolved) return fail(Errc::denied, "script not permitted", found->second + " cannot be resolved");
+    const bool inside =
+        std::any_of(script_dirs.begin(), script_dirs.end(), [&](const std::string& directory) {
+            const auto real = resolve(directory);
+            return real && lies_below(*resolved, *real);
+        });
+    if (!inside) return fail(Errc::denied, "script not permitted", *resolved + " lies outside script_dirs");
+    // The listed path, not the resolved one: programs that look at argv[0] must see the name they were listed
+    // by. Whoever could swap the symlink meanwhile may write to a trusted directory anyway.
+    return ApprovedProgram(found->second);
+}
+
+}  // namespace ctrlexec

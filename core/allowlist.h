@@ -1,0 +1,37 @@
+// scripts.conf: which scripts may run, by name.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/approved_program.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+bool is_valid_script_name(std::string_view name);  // [A-Za-z0-9_-]+, at most 128
+
+class Allowlist {
+  public:
+    // "name = /absolute/path" lines. A bad line is skipped and reported in warnings() with file and line: one
+    // typing error must not take every script away.
+    static Allowlist parse(const std::string& path, std::string_view text);
+    // A missing or unreadable file is Errc::config.
+    static Result<Allowlist> load(const std::string& path);
+
+    // Errc::denied "script not permitted" unless `name` is listed and, when `script_dirs` is not empty, its
+    // path with every symlink resolved lies below one of them. Looks at the file system: call it at the time
+    // of execution.
+    Result<ApprovedProgram> approve(std::string_view name, const std::vector<std::string>& script_dirs) const;
+
+    const std::map<std::string, std::string>& scripts() const { return scripts_; }  // name -> path
+    const std::vector<std::string>& warnings() const { return warnings_; }
+
+  private:
+    std::map<std::string, std::string> scripts_;
+    std::vector<std::string> warnings_;
+};
+
+}  // namespace ctrlexec

@@ -1,0 +1,150 @@
+#include "core/config_file.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "core/file.h"
+#include "core/utf8.h"
+
+namespace ctrlexec {
+namespace {
+
+bool is_key(std::string_view text) {
+    return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+               c == '-' || c == '.';
+    });
+}
+
+bool has_control(std::string_view text) {
+    return std::any_of(text.begin(), text.end(), [](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return (byte < 0x20 && c != '\t') || byte == 0x7f;
+    });
+}
+
+Error bad_line(const std::string& path, int line, std::string_view what) {
+    return fail(Errc::config, fmt::format("{}:{}: {}", path, line, what));
+}
+
+}  // namespace
+
+std::string_view trim(std::string_view text) {
+    const auto first = text.find_first_not_of(" \t\r");
+    if (first == std::string_view::npos) return {};
+    return text.substr(first, text.find_last_not_of(" \t\r") - first + 1);
+}
+
+bool parse_integer(std::string_view text, std::int64_t low, std::int64_t high, std::int64_t& out) {
+    std::int64_t value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || value < low || value > high) return false;
+    out = value;
+    return true;
+}
+
+Result<ConfigFile> ConfigFile::parse(std::string path, std::string_view text) {
+    ConfigFile file;
+    file.path_ = std::move(path);
+    std::string section;
+    for (int line = 1; !text.empty(); ++line) {
+        const auto end = text.find('\n');
+        const std::string_view content = trim(text.substr(0, end));
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        if (content.empty() || content.front() == '#') continue;
+        if (has_control(content)) return bad_line(file.path_, line, "control character; remove it");
+        if (content.front() == '[') {
+            const std::string_view name =
+                trim(content.substr(1, content.size() - std::min<std::size_t>(content.size(), 2)));
+            if (content.back() != ']' || !is_key(name))
+                return bad_line(file.path_, line, "expected '[section]'");
+            section = name;
+            continue;
+        }
+        const auto equals = content.find('=');
+        const std::string_view key = trim(content.substr(0, equals));
+        if (equals == std::string_view::npos || !is_key(key)) {
+            return bad_line(
+                file.path_, line,
+                fmt::format("expected 'key = value', found '{}'", printable(content.substr(0, 60))));
+        }
+        file.entries_.push_back(
+            {section, std::string(key), std::string(trim(content.substr(equals + 1))), line});
+    }
+    return file;
+}
+
+Result<ConfigFile> ConfigFile::load(const std::string& path) {
+    auto text = read_file(path, max_config_bytes);
+    if (!text) return fail(Errc::config, text.error().message);
+    return parse(path, *text);
+}
+
+const ConfigEntry* ConfigFile::find(std::string_view key) const {
+    const auto found = std::find_if(entries_.rbegin(), entries_.rend(),
+                                    [&](const ConfigEntry& e) { return e.section.empty() && e.key == key; });
+    return found == entries_.rend() ? nullptr : &*found;
+}
+
+Error ConfigFile::bad_value(const ConfigEntry& entry, std::string_view expected) const {
+    return bad_line(path_, entry.line,
+                    fmt::format("{} must be {}, not '{}'", entry.key, expected, printable(entry.value)));
+}
+
+std::string ConfigFile::text(std::string_view key, std::string_view fallback) const {
+    const auto* entry = find(key);
+    return std::string(entry == nullptr || entry->value.empty() ? fallback : std::string_view(entry->value));
+}
+
+Result<std::string> ConfigFile::required(std::string_view key) const {
+    const auto* entry = find(key);
+    if (entry == nullptr)
+        return fail(Errc::config, fmt::format("{}: '{}' is missing; add a line '{} = …'", path_, key, key));
+    if (entry->value.empty()) return bad_line(path_, entry->line, fmt::format("'{}' has no value", key));
+    return entry->value;
+}
+
+Result<int> ConfigFile::integer(std::string_view key, int fallback, int low, int high) const {
+    const auto* entry = find(key);
+    if (entry == nullptr) return fallback;
+    std::int64_t value = 0;
+    if (!parse_integer(entry->value, low, high, value)) {
+        return bad_value(*entry, fmt::format("a number from {} to {}", low, high));
+    }
+    return static_cast<int>(value);
+}
+
+Result<bool> ConfigFile::boolean(std::string_view key, bool fallback) const {
+    const auto* entry = find(key);
+    if (entry == nullptr) return fallback;
+    for (const std::string_view word : {"yes", "true", "on", "1"}) {
+        if (entry->value == word) return true;
+    }
+    for (const std::string_view word : {"no", "false", "off", "0"}) {
+        if (entry->value == word) return false;
+    }
+    return bad_value(*entry, "yes or no");
+}
+
+Result<std::size_t> ConfigFile::choice(std::string_view key, std::size_t fallback,
+                                       std::vector<std::string_view> words) const {
+    const auto* entry = find(key);
+    if (entry == nullptr) return fallback;
+    const auto found = std::find(words.begin(), words.end(), entry->value);
+    if (found == words.end()) return bad_value(*entry, fmt::format("{}", fmt::join(words, " or ")));
+    return static_cast<std::size_t>(found - words.begin());
+}
+
+std::vector<std::string> ConfigFile::unknown_keys(const std::vector<std::string_view>& known) const {
+    std::vector<std::string> warnings;
+    for (const auto& entry : entries_) {
+        if (!entry.section.empty() || std::find(known.begin(), known.end(), entry.key) != known.end())
+            continue;
+        warnings.push_back(fmt::format("{}:{}: unknown key '{}' is ignored", path_, entry.line, entry.key));
+    }
+    return warnings;
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,60 @@
+// "key = value" files with optional [sections] and # comments on lines of their own.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.h"
+
+namespace ctrlexec {
+
+inline constexpr std::size_t max_config_bytes = 1u << 20;
+
+struct ConfigEntry {
+    std::string section;  // "" before the first [section]
+    std::string key;
+    std::string value;  // trimmed; may be empty
+    int line = 0;
+};
+
+class ConfigFile {
+  public:
+    // Errc::config with "PATH:LINE: what; remedy" for the first line that is neither blank, comment,
+    // [section] nor "key = value", and for control characters.
+    static Result<ConfigFile> parse(std::string path, std::string_view text);
+
+    // Reads and parses; a missing or unreadable file is Errc::config too.
+    static Result<ConfigFile> load(const std::string& path);
+
+    // Values of the top section; a key that is set twice has its last value (entrypoints append).
+    std::string text(std::string_view key, std::string_view fallback = {}) const;
+    Result<std::string> required(std::string_view key) const;
+    Result<int> integer(std::string_view key, int fallback, int low, int high) const;
+    Result<bool> boolean(std::string_view key, bool fallback) const;  // yes/no, true/false, on/off, 1/0
+    // One of `words`, returned as its index.
+    Result<std::size_t> choice(std::string_view key, std::size_t fallback,
+                               std::vector<std::string_view> words) const;
+
+    // "PATH:LINE: unknown key …" for each top-section key that is not in `known`.
+    std::vector<std::string> unknown_keys(const std::vector<std::string_view>& known) const;
+
+    const std::vector<ConfigEntry>& entries() const { return entries_; }
+    const std::string& path() const { return path_; }
+
+  private:
+    const ConfigEntry* find(std::string_view key) const;
+    Error bad_value(const ConfigEntry& entry, std::string_view expected) const;
+    std::string path_;
+    std::vector<ConfigEntry> entries_;
+};
+
+// Blanks (space, tab, CR) removed at both ends.
+std::string_view trim(std::string_view text);
+
+// The whole text as a decimal number in [low, high].
+bool parse_integer(std::string_view text, std::int64_t low, std::int64_t high, std::int64_t& out);
+
+}  // namespace ctrlexec

@@ -1,0 +1,29 @@
+// SHA-256 (FIPS 180-4), comparison in constant time, and the system's random source.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace ctrlexec {
+
+std::array<std::uint8_t, 32> sha256(std::string_view data);
+
+// Time depends on the lengths only.
+bool equal_constant_time(std::string_view a, std::string_view b);
+
+// Lower case, two digits a byte.
+std::string to_hex(std::span<const std::uint8_t> bytes);
+
+// `bytes` random bytes as lower-case hex.
+std::string random_hex(std::size_t bytes);
+
+// 16 hex digits: names one run, request or pairing on both sides.
+inline std::string new_reqid() {
+    return random_hex(8);
+}
+
+}  // namespace ctrlexec

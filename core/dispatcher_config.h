@@ -1,0 +1,40 @@
+// ctrl-exec.conf, checked and typed.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/key_type.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+inline constexpr const char* default_dispatcher_config = "/etc/ctrl-exec/ctrl-exec.conf";
+inline constexpr int default_agent_port = 7443;
+inline constexpr int default_pairing_port = 7444;
+
+struct DispatcherConfig {
+    std::string path;
+    std::string cert, key, ca;  // the dispatcher's certificate, its key, and the CA it trusts
+    std::string ca_dir;         // ca.key, ca.crt, ca.serial; by default where `ca` lies
+    std::string state_dir;      // agents/, pairing/, locks/, runs/
+    KeyType key_type = KeyType::ecdsa;
+    int port = default_agent_port;  // of the agents
+    std::string pairing_bind;       // "" = every address, IPv6 and IPv4
+    int pairing_port = default_pairing_port;
+    int pairing_max_queue = 10;
+    bool pairing_allow_cn_mismatch = false;
+    int read_timeout = 60;     // seconds to wait for a script
+    int connect_timeout = 10;  // seconds for name, connection and handshake each
+    int max_parallel = 256;    // agents talked to at the same time
+    int cert_days = 365;       // validity of the agents' certificates
+    std::vector<std::string> warnings;
+
+    std::string agents_dir() const { return state_dir + "/agents"; }
+    std::string pairing_dir() const { return state_dir + "/pairing"; }
+
+    static Result<DispatcherConfig> load(const std::string& path);
+};
+
+}  // namespace ctrlexec

@@ -1,0 +1,237 @@
+#include "core/file.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <memory>
+
+#include "core/digest.h"
+
+namespace ctrlexec {
+namespace {
+
+std::string directory_of(const std::string& path) {
+    const auto slash = path.rfind('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
+
+Result<void> sync_directory(const std::string& directory) {
+    const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) return errno_error("open", directory, errno);
+    // EINVAL: a file system without directory sync (some FUSE mounts) has nothing for us to wait for.
+    if (::fsync(fd.get()) != 0 && errno != EINVAL) return errno_error("sync", directory, errno);
+    return success();
+}
+
+Result<void> write_all(int fd, std::string_view data, const std::string& path) {
+    while (!data.empty()) {
+        const ssize_t n = ::write(fd, data.data(), data.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno_error("write", path, errno);
+        data.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return success();
+}
+
+// A durable temporary file beside `path`; its name starts with a dot so that directory listings skip it.
+Result<std::string> write_temporary(const std::string& path, std::string_view data, mode_t mode) {
+    const std::string directory = directory_of(path);
+    const std::string base = path.substr(path.rfind('/') == std::string::npos ? 0 : path.rfind('/') + 1);
+    std::string temporary = fmt::format("{}/.{}.{}.tmp", directory, base, random_hex(6));
+    const UniqueFd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) return errno_error("write", path, errno);
+    auto written = write_all(fd.get(), data, path);
+    if (written && ::fchmod(fd.get(), mode) != 0) written = errno_error("set the mode of", path, errno);
+    if (written && ::fsync(fd.get()) != 0) written = errno_error("sync", path, errno);
+    if (!written) {
+        ::unlink(temporary.c_str());
+        return std::move(written).error();
+    }
+    return temporary;
+}
+
+std::string_view remedy(int error_number) {
+    switch (error_number) {
+        case EACCES:
+        case EPERM:
+            return "check owner and mode, or run as the right user";
+        case ENOSPC:
+        case EDQUOT:
+            return "free some space on that file system";
+        case EROFS:
+            return "the file system is read-only; mount a writable volume there";
+        case ENOENT:
+            return "create it, or correct the path";
+        case ENOTDIR:
+            return "a part of the path is not a directory";
+        case EISDIR:
+            return "a directory is in the way";
+        case EMFILE:
+        case ENFILE:
+            return "raise the limit of open files";
+        default:
+            return "";
+    }
+}
+
+}  // namespace
+
+Error errno_error(std::string_view what, const std::string& path, int error_number) {
+    std::string message = fmt::format("cannot {} {}: {}", what, path, std::strerror(error_number));
+    if (const auto hint = remedy(error_number); !hint.empty()) message += fmt::format("; {}", hint);
+    const Errc code = error_number == ENOENT   ? Errc::not_found
+                      : error_number == EEXIST ? Errc::exists
+                                               : Errc::io;
+    return fail(code, std::move(message));
+}
+
+Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
+    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY));
+    if (!fd) return errno_error("read", path, errno);
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0) return errno_error("read", path, errno);
+    if (!S_ISREG(status.st_mode))
+        return fail(Errc::io, fmt::format("cannot read {}: not a regular file", path));
+    std::string data;
+    data.reserve(std::min<std::size_t>(static_cast<std::size_t>(status.st_size), max_bytes));
+    char buffer[16384];
+    for (;;) {
+        const ssize_t n = ::read(fd.get(), buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return errno_error("read", path, errno);
+        if (n == 0) return data;
+        data.append(buffer, static_cast<std::size_t>(n));
+        if (data.size() > max_bytes) {
+            return fail(Errc::too_large,
+                        fmt::format("cannot read {}: larger than {} bytes", path, max_bytes));
+        }
+    }
+}
+
+Result<void> write_file_atomic(const std::string& path, std::string_view data, mode_t mode) {
+    FileSet one;
+    TRY_DO(one.stage(path, data, mode));
+    return one.commit();
+}
+
+Result<void> create_file_atomic(const std::string& path, std::string_view data, mode_t mode) {
+    TRY(const std::string temporary, write_temporary(path, data, mode));
+    const int linked = ::link(temporary.c_str(), path.c_str());
+    const int saved = errno;
+    ::unlink(temporary.c_str());
+    if (linked != 0) {
+        if (saved == EEXIST) return fail(Errc::exists, fmt::format("{} exists and is kept", path));
+        return errno_error("create", path, saved);
+    }
+    return sync_directory(directory_of(path));
+}
+
+FileSet::~FileSet() {
+    for (const auto& staged : staged_) ::unlink(staged.temporary.c_str());
+}
+
+Result<void> FileSet::stage(const std::string& path, std::string_view data, mode_t mode) {
+    TRY(std::string temporary, write_temporary(path, data, mode));
+    staged_.push_back({std::move(temporary), path});
+    return success();
+}
+
+Result<void> FileSet::commit() {
+    while (!staged_.empty()) {
+        const auto& next = staged_.front();
+        if (::rename(next.temporary.c_str(), next.path.c_str()) != 0)
+            return errno_error("replace", next.path, errno);
+        const std::string directory = directory_of(next.path);
+        staged_.erase(staged_.begin());
+        TRY_DO(sync_directory(directory));
+    }
+    return success();
+}
+
+Result<void> remove_file(const std::string& path) {
+    if (::unlink(path.c_str()) != 0) {
+        if (errno == ENOENT) return success();
+        return errno_error("remove", path, errno);
+    }
+    return sync_directory(directory_of(path));
+}
+
+Result<void> make_directories(const std::string& path, mode_t mode) {
+    for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+        const std::string part = path.substr(0, end);
+        if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST)
+            return errno_error("create directory", part, errno);
+        if (end == std::string::npos) break;
+    }
+    struct stat status {};
+    if (::stat(path.c_str(), &status) != 0) return errno_error("use directory", path, errno);
+    if (!S_ISDIR(status.st_mode)) return errno_error("use directory", path, ENOTDIR);
+    return success();
+}
+
+Result<std::vector<std::string>> list_directory(const std::string& path, std::size_t max_entries) {
+    struct Close {
+        void operator()(DIR* dir) const { ::closedir(dir); }
+    };
+    const std::unique_ptr<DIR, Close> dir(::opendir(path.c_str()));
+    if (!dir) return errno_error("list", path, errno);
+    std::vector<std::string> names;
+    for (errno = 0; const dirent* entry = ::readdir(dir.get()); errno = 0) {
+        if (entry->d_name[0] == '.') continue;
+        if (names.size() == max_entries) {
+            return fail(Errc::too_large,
+                        fmt::format("cannot list {}: more than {} entries", path, max_entries));
+        }
+        names.emplace_back(entry->d_name);
+    }
+    if (errno != 0) return errno_error("list", path, errno);
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+bool file_exists(const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0;
+}
+
+Result<void> check_writable(const std::string& directory) {
+    const std::string probe = fmt::format("{}/.write-test.{}.tmp", directory, random_hex(6));
+    const UniqueFd fd(::open(probe.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    if (fd) {
+        ::unlink(probe.c_str());
+        return success();
+    }
+    const int saved = errno;
+    struct stat status {};
+    if ((saved == EACCES || saved == EPERM) && ::stat(directory.c_str(), &status) == 0) {
+        return fail(
+            Errc::io,
+            fmt::format("cannot write to {}: it belongs to uid {}, we run as uid {}; chown it, or run "
+                        "as its owner",
+                        directory, status.st_uid, ::geteuid()));
+    }
+    return errno_error("write to", directory, saved);
+}
+
+Result<FileLock> FileLock::acquire(const std::string& path, Wait wait) {
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    if (!fd) return errno_error("open lock", path, errno);
+    while (::flock(fd.get(), LOCK_EX | (wait == Wait::no ? LOCK_NB : 0)) != 0) {
+        if (errno == EINTR) continue;
+        if (errno == EWOULDBLOCK)
+            return fail(Errc::locked, fmt::format("{} is held by another process", path));
+        return errno_error("lock", path, errno);
+    }
+    return FileLock(std::move(fd));
+}
+
+}  // namespace ctrlexec

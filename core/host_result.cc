@@ -1,0 +1,77 @@
+#include "core/host_result.h"
+
+#include "core/config_file.h"
+#include "core/output_fields.h"
+
+namespace ctrlexec {
+namespace {
+
+// Room for two streams of the agent's output limit in which every byte had to be escaped.
+constexpr std::size_t max_answer = 256u << 20;
+
+Result<json::Value> parse_answer(std::string_view body) {
+    auto value = json::parse(body, max_answer);
+    if (!value || value->if_object() == nullptr)
+        return fail(Errc::bad_answer, "the agent's answer is not a JSON object");
+    return value;
+}
+
+}  // namespace
+
+Result<RunResult> RunResult::parse(std::string_view body) {
+    TRY(const json::Value value, parse_answer(body));
+    RunResult result;
+    result.script = value.scalar("script");
+    result.reqid = value.scalar("reqid");
+    result.error = value.scalar("error");
+    result.output = get_output(value, "stdout");
+    result.errors = get_output(value, "stderr");
+    std::int64_t exit = 0;
+    if (!parse_integer(value.scalar("exit"), -1, 255, exit)) {
+        return fail(Errc::bad_answer, "the agent's answer has no valid exit status");
+    }
+    result.exit = static_cast<int>(exit);
+    if (result.exit == -1 && result.error.empty())
+        result.error = "the agent did not run the script and gave no reason";
+    return result;
+}
+
+json::Value RunResult::to_json() const {
+    json::Value object(json::Object{{"host", host}, {"script", script}, {"exit", exit}});
+    if (error.empty() || exit != -1) {
+        set_output(object, "stdout", output);
+        set_output(object, "stderr", errors);
+    }
+    if (!error.empty()) object.set("error", error);
+    object.set("rtt", rtt);
+    object.set("reqid", reqid);
+    return object;
+}
+
+Result<PingResult> PingResult::parse(std::string_view body) {
+    TRY(const json::Value value, parse_answer(body));
+    PingResult result;
+    if (value.text("status") != "ok") {
+        const std::string error = value.scalar("error");
+        return fail(Errc::bad_answer, error.empty() ? "the agent's answer has no status" : error);
+    }
+    result.expiry = value.scalar("expiry");
+    result.version = value.scalar("version");
+    result.reqid = value.scalar("reqid");
+    result.reported_hostname = value.scalar("host");
+    return result;
+}
+
+json::Value PingResult::to_json() const {
+    json::Value object(json::Object{{"host", host}, {"status", ok() ? "ok" : "error"}});
+    if (!ok()) object.set("error", error);
+    object.set("rtt", rtt);
+    if (!ok()) return object;
+    object.set("expiry", expiry);
+    object.set("version", version);
+    object.set("reqid", reqid);
+    if (reported_hostname != host) object.set("reported_hostname", reported_hostname);
+    return object;
+}
+
+}  // namespace ctrlexec

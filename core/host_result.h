@@ -1,0 +1,45 @@
+// What became of one host of a run or ping: for tables, JSON and exit codes alike.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/json.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+struct RunResult {
+    std::string host;  // as it was asked for, without port
+    std::string script;
+    int exit =
+        -1;  // the script's 0-255; 126 killed by a signal; 127 not executable; -1 never ran, see `error`
+    std::string output;  // bytes as the script wrote them
+    std::string errors;
+    std::string error;  // why there is no result; "" when the script ran
+    std::string rtt;    // "45ms"
+    std::string reqid;
+
+    bool ok() const { return exit == 0 && error.empty(); }
+
+    // From the body of an agent's 200 answer. A missing or odd `exit` is Errc::bad_answer, never success.
+    static Result<RunResult> parse(std::string_view body);
+    json::Value to_json() const;
+};
+
+struct PingResult {
+    std::string host;
+    std::string error;  // "" when the agent answered
+    std::string rtt;
+    std::string expiry;
+    std::string version;
+    std::string reported_hostname;
+    std::string reqid;
+
+    bool ok() const { return error.empty(); }
+    static Result<PingResult> parse(std::string_view body);
+    json::Value to_json() const;
+};
+
+}  // namespace ctrlexec

@@ -1,0 +1,106 @@
+#include "core/pairing_approval.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/authority.h"
+#include "core/config_file.h"
+#include "core/csr.h"
+#include "core/hostname.h"
+#include "core/timestamp.h"
+#include "core/utf8.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::size_t max_pairing_body = 64 * 1024;
+
+bool is_valid_nonce(std::string_view nonce) {
+    return !nonce.empty() && nonce.size() <= 128 && std::all_of(nonce.begin(), nonce.end(), [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+    });
+}
+
+Result<Certificate> sign(const DispatcherConfig& config, const PairingRequest& request, std::int64_t now,
+                         std::string& authority_pem) {
+    TRY(const CertificateRequest csr, CertificateRequest::from_pem(request.csr));
+    TRY(Authority authority, Authority::open(config.ca_dir));
+    authority_pem = authority.certificate().to_pem();
+    return authority.issue(csr, request.hostname, config.cert_days, now);
+}
+
+AgentRecord make_record(const PairingRequest& request, const Certificate& certificate,
+                        const std::string& serial, std::int64_t now) {
+    AgentRecord record;
+    record.hostname = request.hostname;
+    record.ip = request.ip;
+    record.paired = iso8601(now);
+    record.expiry = certificate.expiry_text();
+    record.reqid = request.id;
+    record.dispatcher_serial = serial;
+    record.serial_confirmed = record.paired;
+    record.agent_port = request.agent_port;
+    record.lookup_by = request.lookup_by;
+    return record;
+}
+
+}  // namespace
+
+Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now) {
+    const PairingQueue queue(config.pairing_dir());
+    const Registry registry(config.agents_dir());
+    TRY(const FileLock lock, queue.lock());
+    TRY(const PairingRequest request, queue.find(id, now));
+    TRY(const Certificate dispatcher, Certificate::from_file(config.cert));
+    std::string authority_pem;
+    TRY(const Certificate certificate, sign(config, request, now, authority_pem));
+    Approval approval;
+    approval.agent = make_record(request, certificate, dispatcher.serial(), now);
+    approval.serial = certificate.serial();
+    approval.replaced = registry.find(request.hostname).has_value();
+    TRY_DO(registry.save(approval.agent));
+    const json::Value answer(json::Object{{"status", "approved"},
+                                          {"cert", certificate.to_pem()},
+                                          {"ca", authority_pem},
+                                          {"nonce", request.nonce},
+                                          {"dispatcher_serial", dispatcher.serial()}});
+    TRY_DO(queue.approve(request, answer));
+    return approval;
+}
+
+Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now) {
+    const PairingQueue queue(config.pairing_dir());
+    TRY(const FileLock lock, queue.lock());
+    TRY(PairingRequest request, queue.find(id, now));
+    TRY_DO(queue.deny(request, "rejected by operator"));
+    return request;
+}
+
+Result<PairingRequest> parse_pairing_body(std::string_view body, bool allow_cn_mismatch) {
+    TRY(const json::Value value, json::parse(body, max_pairing_body));
+    if (value.if_object() == nullptr) return fail(Errc::bad_request, "not a JSON object");
+    PairingRequest request;
+    request.hostname = value.text("hostname");
+    request.csr = value.text("csr");
+    request.nonce = value.text("nonce");
+    if (!is_valid_hostname(request.hostname)) {
+        return fail(Errc::bad_request,
+                    fmt::format("'{}' is no valid hostname", printable(request.hostname.substr(0, 80))));
+    }
+    if (!is_valid_nonce(request.nonce)) return fail(Errc::bad_request, "the nonce is missing or no hex text");
+    TRY(const CertificateRequest csr, CertificateRequest::from_pem(request.csr));
+    if (!allow_cn_mismatch && csr.common_name() != request.hostname) {
+        return fail(Errc::bad_request, fmt::format("the request is for '{}', but the agent calls itself '{}'",
+                                                   csr.common_name(), request.hostname));
+    }
+    request.code = pairing_code(request.csr);
+    std::int64_t port = 0;
+    if (parse_integer(value.scalar("agent_port"), 1, 65535, port))
+        request.agent_port = static_cast<int>(port);
+    const std::string lookup = value.scalar("lookup_by");
+    if (lookup == "ip" || lookup == "hostname") request.lookup_by = lookup;
+    return request;
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,31 @@
+// The operator's yes: sign the waiting request, register the agent, leave the answer for the listener.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "core/dispatcher_config.h"
+#include "core/pairing_queue.h"
+#include "core/registry.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+struct Approval {
+    AgentRecord agent;
+    std::string serial;     // of the new certificate
+    bool replaced = false;  // an agent of that name was registered before
+};
+
+// Serialised by the queue's lock. Either everything is in place or the request still waits: the answer is
+// left last.
+Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now);
+
+Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now);
+
+// Checks what an agent sent to the pairing port and makes a request of it (without id, ip and times).
+// Errc::bad_request; the message is for our log, the agent hears "invalid request".
+Result<PairingRequest> parse_pairing_body(std::string_view body, bool allow_cn_mismatch);
+
+}  // namespace ctrlexec

@@ -1,0 +1,164 @@
+#include "core/pairing_queue.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/config_file.h"
+#include "core/csr.h"
+#include "core/hostname.h"
+#include "core/timestamp.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::size_t max_request_bytes = 64 * 1024;
+constexpr std::size_t max_answer_bytes = 256 * 1024;
+constexpr std::size_t max_files = 100'000;
+
+bool ends_with(std::string_view text, std::string_view end) {
+    return text.size() > end.size() && text.substr(text.size() - end.size()) == end;
+}
+
+bool has_expired(const PairingRequest& request, std::int64_t now) {
+    const auto received = parse_iso8601(request.received);
+    return !received || now - *received > pairing_lifetime;
+}
+
+Result<PairingRequest> load(const std::string& path) {
+    TRY(const std::string text, read_file(path, max_request_bytes));
+    TRY(const json::Value value, json::parse(text, max_request_bytes));
+    return PairingRequest::from_json(value);
+}
+
+}  // namespace
+
+bool is_valid_reqid(std::string_view id) {
+    return id.size() >= 8 && id.size() <= 32 && std::all_of(id.begin(), id.end(), [](char c) {
+               return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+           });
+}
+
+Result<PairingRequest> PairingRequest::from_json(const json::Value& value) {
+    PairingRequest request;
+    request.id = value.scalar("id");
+    request.hostname = value.scalar("hostname");
+    request.ip = value.scalar("ip");
+    request.csr = value.text("csr");
+    request.nonce = value.scalar("nonce");
+    request.received = value.scalar("received");
+    request.lookup_by = value.scalar("lookup_by");
+    std::int64_t port = 0;
+    if (parse_integer(value.scalar("agent_port"), 1, 65535, port))
+        request.agent_port = static_cast<int>(port);
+    if (!is_valid_reqid(request.id) || !is_valid_hostname(request.hostname) ||
+        request.csr.size() > max_csr_bytes) {
+        return fail(Errc::bad_request, "not a pairing request");
+    }
+    request.code = pairing_code(request.csr);  // never the stored one: it is what the operator compares
+    return request;
+}
+
+json::Value PairingRequest::to_json() const {
+    json::Object object{{"id", id},       {"hostname", hostname}, {"ip", ip},    {"csr", csr},
+                        {"nonce", nonce}, {"received", received}, {"code", code}};
+    if (agent_port != 0) object.push_back({"agent_port", agent_port});
+    if (!lookup_by.empty()) object.push_back({"lookup_by", lookup_by});
+    return json::Value(std::move(object));
+}
+
+std::string PairingQueue::path(std::string_view id, std::string_view suffix) const {
+    return fmt::format("{}/{}{}", directory_, id, suffix);
+}
+
+Result<FileLock> PairingQueue::lock() const {
+    TRY_DO(make_directories(directory_, 0700));
+    return FileLock::acquire(directory_ + "/.lock", FileLock::Wait::yes);
+}
+
+Result<FileLock> PairingQueue::lock_listener() const {
+    TRY_DO(make_directories(directory_, 0700));
+    auto lock = FileLock::acquire(directory_ + "/.listener", FileLock::Wait::no);
+    if (!lock && lock.error().code == Errc::locked) {
+        return fail(Errc::locked, "pairing mode is already running on " + directory_);
+    }
+    return lock;
+}
+
+Result<void> PairingQueue::add(const PairingRequest& request, std::size_t limit, std::int64_t now) const {
+    TRY(const auto waiting, list(now));
+    if (waiting.size() >= limit) return fail(Errc::busy, "pairing queue full");
+    return create_file_atomic(path(request.id, ".json"), json::dump(request.to_json()), 0600);
+}
+
+Result<std::vector<PairingRequest>> PairingQueue::list(std::int64_t now) const {
+    std::vector<PairingRequest> requests;
+    if (!file_exists(directory_)) return requests;
+    TRY(const auto names, list_directory(directory_, max_files));
+    for (const auto& name : names) {
+        if (!ends_with(name, ".json")) continue;
+        auto request = load(directory_ + "/" + name);
+        if (!request || request->id + ".json" != name || has_expired(*request, now) || answer(request->id))
+            continue;
+        requests.push_back(std::move(*request));
+    }
+    std::stable_sort(requests.begin(), requests.end(),
+                     [](const auto& a, const auto& b) { return a.received < b.received; });
+    return requests;
+}
+
+Result<PairingRequest> PairingQueue::find(std::string_view id, std::int64_t now) const {
+    const Error unknown = fail(
+        Errc::not_found,
+        fmt::format("no pairing request '{}' is waiting; see list-requests", is_valid_reqid(id) ? id : "?"));
+    if (!is_valid_reqid(id) || !file_exists(path(id, ".json"))) return unknown;
+    TRY(PairingRequest request, load(path(id, ".json")));
+    if (request.id != id || has_expired(request, now) || answer(id)) return unknown;
+    return request;
+}
+
+Result<void> PairingQueue::approve(const PairingRequest& request, const json::Value& answer) const {
+    return write_file_atomic(path(request.id, ".approved"), json::dump(answer), 0600);
+}
+
+Result<void> PairingQueue::deny(const PairingRequest& request, std::string_view reason) const {
+    const json::Value answer(json::Object{{"status", "denied"}, {"reason", reason}});
+    return write_file_atomic(path(request.id, ".denied"), json::dump(answer), 0600);
+}
+
+std::optional<json::Value> PairingQueue::answer(std::string_view id) const {
+    for (const std::string_view suffix : {".denied", ".approved"}) {
+        const auto text = read_file(path(id, suffix), max_answer_bytes);
+        if (!text) continue;
+        auto value = json::parse(*text, max_answer_bytes);
+        if (value && !value->text("status").empty()) return std::move(*value);
+    }
+    return std::nullopt;
+}
+
+void PairingQueue::drop(std::string_view id) const {
+    // Best effort: what stays behind expires.
+    for (const std::string_view suffix : {".json", ".approved", ".denied"})
+        (void)remove_file(path(id, suffix));
+}
+
+void PairingQueue::drop_all() const {
+    const auto names = list_directory(directory_, max_files);
+    if (!names) return;
+    for (const auto& name : *names) {
+        if (const auto dot = name.find('.'); is_valid_reqid(name.substr(0, dot))) drop(name.substr(0, dot));
+    }
+}
+
+void PairingQueue::drop_expired(std::int64_t now) const {
+    const auto names = list_directory(directory_, max_files);
+    if (!names) return;
+    for (const auto& name : *names) {
+        const std::string id = name.substr(0, name.find('.'));
+        if (!ends_with(name, ".json") || !is_valid_reqid(id)) continue;
+        const auto request = load(directory_ + "/" + name);
+        if (!request || request->id != id || has_expired(*request, now)) drop(id);
+    }
+}
+
+}  // namespace ctrlexec

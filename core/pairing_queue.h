@@ -1,0 +1,72 @@
+// Pairing requests that wait for the operator: pairing/<reqid>.json, and the answers that approve and deny
+// leave there for the listener, which holds the agent's connection.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/file.h"
+#include "core/json.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+inline constexpr std::int64_t pairing_lifetime = 600;  // seconds
+
+struct PairingRequest {
+    std::string id;
+    std::string hostname;
+    std::string ip;
+    std::string csr;  // PEM, exactly as sent: the code is made of it
+    std::string nonce;
+    std::string received;  // ISO 8601
+    std::string code;
+    int agent_port = 0;
+    std::string lookup_by;
+
+    static Result<PairingRequest> from_json(const json::Value& value);
+    json::Value to_json() const;
+};
+
+bool is_valid_reqid(std::string_view id);  // 8 to 32 lower-case hex digits
+
+class PairingQueue {
+  public:
+    explicit PairingQueue(std::string directory) : directory_(std::move(directory)) {}
+
+    // Held around every change that must not interleave: approve against expiry and hang-up.
+    Result<FileLock> lock() const;
+    // Held by a listener for its lifetime; Errc::locked when another one serves this queue.
+    Result<FileLock> lock_listener() const;
+
+    // Errc::busy when `limit` requests wait already. Call with the lock held.
+    Result<void> add(const PairingRequest& request, std::size_t limit, std::int64_t now) const;
+
+    // What waits: not too old and not answered yet, oldest first. Broken files are left out (and dropped by
+    // drop_expired).
+    Result<std::vector<PairingRequest>> list(std::int64_t now) const;
+    Result<PairingRequest> find(std::string_view id, std::int64_t now) const;  // Errc::not_found
+
+    // Leaves the listener the body of its second answer. Call with the lock held.
+    Result<void> approve(const PairingRequest& request, const json::Value& answer) const;
+    Result<void> deny(const PairingRequest& request, std::string_view reason) const;
+
+    // The answer when there is one: a JSON object with "status".
+    std::optional<json::Value> answer(std::string_view id) const;
+
+    // Removes the request and its answer. drop_all: at listener start, when no agent waits any more.
+    void drop(std::string_view id) const;
+    void drop_all() const;
+    void drop_expired(std::int64_t now) const;
+
+    const std::string& directory() const { return directory_; }
+
+  private:
+    std::string path(std::string_view id, std::string_view suffix) const;
+    std::string directory_;
+};
+
+}  // namespace ctrlexec

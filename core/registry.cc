@@ -1,0 +1,133 @@
+#include "core/registry.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+
+#include "core/config_file.h"
+#include "core/file.h"
+#include "core/hostname.h"
+#include "core/utf8.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::size_t max_record_bytes = 64 * 1024;
+constexpr std::size_t max_agents = 100'000;
+constexpr std::string_view suffix = ".json";
+
+using Field = std::pair<std::string_view, std::string AgentRecord::*>;
+constexpr std::array<Field, 10> fields{{
+    {"hostname", &AgentRecord::hostname},
+    {"ip", &AgentRecord::ip},
+    {"paired", &AgentRecord::paired},
+    {"expiry", &AgentRecord::expiry},
+    {"reqid", &AgentRecord::reqid},
+    {"dispatcher_serial", &AgentRecord::dispatcher_serial},
+    {"serial_status", &AgentRecord::serial_status},
+    {"serial_broadcast", &AgentRecord::serial_broadcast},
+    {"serial_confirmed", &AgentRecord::serial_confirmed},
+    {"lookup_by", &AgentRecord::lookup_by},
+}};
+
+Result<AgentRecord> load(const std::string& path) {
+    TRY(const std::string text, read_file(path, max_record_bytes));
+    auto value = json::parse(text, max_record_bytes);
+    auto record = value ? AgentRecord::from_json(*value) : Result<AgentRecord>(value.error());
+    if (!record) {
+        return fail(Errc::io, fmt::format("{}: {}; repair or remove the file and pair the agent again", path,
+                                          record.error().text()));
+    }
+    return record;
+}
+
+}  // namespace
+
+Result<AgentRecord> AgentRecord::from_json(const json::Value& value) {
+    const auto* object = value.if_object();
+    if (object == nullptr) return fail(Errc::bad_request, "not a JSON object");
+    AgentRecord record;
+    json::Object other;
+    for (const auto& member : *object) {
+        const auto known =
+            std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.first == member.key; });
+        if (known != fields.end()) {
+            record.*(known->second) = member.value.scalar();
+        } else if (member.key == "agent_port") {
+            std::int64_t port = 0;
+            if (parse_integer(member.value.scalar(), 1, 65535, port))
+                record.agent_port = static_cast<int>(port);
+        } else {
+            other.push_back(member);
+        }
+    }
+    if (!is_valid_hostname(record.hostname)) {
+        return fail(Errc::bad_request, fmt::format("'{}' is no valid hostname", printable(record.hostname)));
+    }
+    record.other = json::Value(std::move(other));
+    return record;
+}
+
+json::Value AgentRecord::to_json() const {
+    json::Object object;
+    for (const auto& [key, member] : fields) {
+        if (key == "lookup_by" && lookup_by.empty()) continue;  // unknown to the old program: only when set
+        object.push_back({std::string(key), this->*member});
+    }
+    if (agent_port != 0) object.push_back({"agent_port", agent_port});
+    if (const auto* rest = other.if_object()) object.insert(object.end(), rest->begin(), rest->end());
+    return json::Value(std::move(object));
+}
+
+Result<std::string> Registry::path_of(std::string_view hostname) const {
+    if (!is_valid_hostname(hostname)) {
+        return fail(Errc::bad_request, fmt::format("'{}' is no valid hostname", printable(hostname)));
+    }
+    return fmt::format("{}/{}{}", directory_, hostname, suffix);
+}
+
+Result<RegistryListing> Registry::list() const {
+    RegistryListing listing;
+    if (!file_exists(directory_)) return listing;
+    TRY(const auto names, list_directory(directory_, max_agents));
+    for (const auto& name : names) {
+        if (name.size() <= suffix.size() ||
+            name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0)
+            continue;
+        auto record = load(directory_ + "/" + name);
+        if (record && record->hostname + std::string(suffix) != name) {
+            listing.problems.push_back(fmt::format("{}/{}: holds the record of '{}'; rename or remove it",
+                                                   directory_, printable(name), record->hostname));
+        } else if (record) {
+            listing.agents.push_back(std::move(*record));
+        } else {
+            listing.problems.push_back(record.error().text());
+        }
+    }
+    return listing;
+}
+
+Result<AgentRecord> Registry::find(std::string_view hostname) const {
+    TRY(const std::string path, path_of(hostname));
+    if (!file_exists(path)) {
+        return fail(Errc::not_found, fmt::format("no agent '{}' is registered; see list-agents", hostname));
+    }
+    return load(path);
+}
+
+Result<void> Registry::save(const AgentRecord& record) const {
+    TRY(const std::string path, path_of(record.hostname));
+    TRY_DO(make_directories(directory_, 0755));
+    return write_file_atomic(path, json::dump(record.to_json()), 0644);
+}
+
+Result<void> Registry::remove(std::string_view hostname) const {
+    TRY(const std::string path, path_of(hostname));
+    if (!file_exists(path)) {
+        return fail(Errc::not_found, fmt::format("no agent '{}' is registered; see list-agents", hostname));
+    }
+    return remove_file(path);
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,52 @@
+// The registered agents: agents/<hostname>.json in the dispatcher's state directory.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+struct AgentRecord {
+    std::string hostname;
+    std::string ip;
+    std::string paired;  // ISO 8601
+    std::string expiry;  // OpenSSL text
+    std::string reqid;
+    std::string dispatcher_serial;
+    std::string serial_status = "current";
+    std::string serial_broadcast;
+    std::string serial_confirmed;
+    int agent_port = 0;     // 0: the default port
+    std::string lookup_by;  // "ip": connect to `ip`; else to the name, and to `ip` when it has no address
+    json::Value other;      // members we do not know; kept when the record is rewritten
+
+    static Result<AgentRecord> from_json(const json::Value& value);
+    json::Value to_json() const;
+};
+
+struct RegistryListing {
+    std::vector<AgentRecord> agents;    // sorted by name
+    std::vector<std::string> problems;  // one sentence for each file that could not be used
+};
+
+class Registry {
+  public:
+    explicit Registry(std::string directory) : directory_(std::move(directory)) {}
+
+    // A registry that does not exist yet is empty.
+    Result<RegistryListing> list() const;
+    Result<AgentRecord> find(std::string_view hostname) const;  // Errc::not_found
+    Result<void> save(const AgentRecord& record) const;
+    Result<void> remove(std::string_view hostname) const;  // Errc::not_found
+
+  private:
+    Result<std::string> path_of(std::string_view hostname) const;
+    std::string directory_;
+};
+
+}  // namespace ctrlexec

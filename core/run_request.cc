@@ -1,0 +1,66 @@
+#include "core/run_request.h"
+
+#include "core/timestamp.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::size_t max_body = 1u << 20;
+
+json::Value to_array(const std::vector<std::string>& arguments) {
+    json::Array array;
+    array.reserve(arguments.size());
+    for (const auto& argument : arguments) array.emplace_back(argument);
+    return json::Value(std::move(array));
+}
+
+// execve ends an argument at its first NUL: what would run is not what was asked for.
+bool has_nul(std::string_view text) {
+    return text.find('\0') != std::string_view::npos;
+}
+
+}  // namespace
+
+Result<RunRequest> RunRequest::parse(std::string_view body) {
+    TRY(const json::Value value, json::parse(body, max_body));
+    if (value.if_object() == nullptr) return fail(Errc::bad_request, "invalid JSON", "not an object");
+    RunRequest request;
+    request.script = value.scalar("script");
+    request.reqid = value.scalar("reqid");
+    request.username = value.scalar("username");
+    request.token = value.scalar("token");
+    const auto* arguments = value.find("args");
+    if (arguments != nullptr && !arguments->is_null()) {
+        const auto* array = arguments->if_array();
+        if (array == nullptr) return fail(Errc::bad_request, "args must be an array");
+        for (const auto& item : *array) {
+            if (item.if_array() != nullptr || item.if_object() != nullptr) {
+                return fail(Errc::bad_request, "args must be an array", "of strings");
+            }
+            request.arguments.push_back(item.scalar());
+            if (has_nul(request.arguments.back()))
+                return fail(Errc::bad_request, "an argument holds a NUL byte");
+        }
+    }
+    return request;
+}
+
+std::string RunRequest::to_json() const {
+    return json::dump(json::Object{{"script", script},
+                                   {"args", to_array(arguments)},
+                                   {"reqid", reqid},
+                                   {"username", username},
+                                   {"token", token}});
+}
+
+std::string RunRequest::script_input(const std::string& peer_ip, std::int64_t now) const {
+    return json::dump(json::Object{{"script", script},
+                                   {"args", to_array(arguments)},
+                                   {"reqid", reqid},
+                                   {"peer_ip", peer_ip},
+                                   {"username", username},
+                                   {"token", token},
+                                   {"timestamp", iso8601(now)}});
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,24 @@
+// HOST, HOST:PORT, [v6], [v6]:PORT and bare IPv6 addresses, as people type them.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace ctrlexec {
+
+struct Target {
+    std::string host;  // without port and brackets: results are named by it
+    int port = 0;      // 0: not given
+
+    // Errc::usage with what is wrong.
+    static Result<Target> parse(std::string_view text);
+};
+
+bool is_ip_address(std::string_view text);  // IPv4 dotted quad or IPv6, without zone
+
+// "host:port", IPv6 in brackets.
+std::string host_port(std::string_view host, int port);
+
+}  // namespace ctrlexec
