@@ -1,0 +1,143 @@
+#include "net/agent_routes.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/output_fields.h"
+#include "core/run_request.h"
+#include "core/script_environment.h"
+#include "core/timestamp.h"
+#include "net/child.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr int killed_by_signal = 126;
+constexpr int could_not_execute = 127;
+constexpr std::size_t max_ping_body = 64 * 1024;
+
+AgentAnswer json_answer(int status, json::Object body) {
+    return {status, json::dump(json::Value(std::move(body)))};
+}
+
+// A request that was understood but not executed: the baseline's HTTP status for that is 200.
+AgentAnswer refused(const RunRequest& request, const AgentPeer& peer, const Error& why) {
+    log_event(
+        LogLevel::notice, "deny",
+        {{"PEER", peer.ip}, {"REASON", why.text()}, {"REQID", request.reqid}, {"SCRIPT", request.script}});
+    return json_answer(
+        200, {{"script", request.script}, {"exit", -1}, {"error", why.message}, {"reqid", request.reqid}});
+}
+
+// Its script and reqid are not known.
+AgentAnswer malformed(const AgentPeer& peer, const Error& why) {
+    log_event(LogLevel::notice, "deny", {{"PEER", peer.ip}, {"REASON", why.text()}});
+    return json_answer(200, {{"script", ""}, {"exit", -1}, {"error", why.message}});
+}
+
+AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Result<ChildOutcome> result) {
+    json::Value body(json::Object{{"script", request.script}});
+    int exit = could_not_execute;
+    if (result) {
+        exit = result->signal != 0 ? killed_by_signal : result->exit_status;
+        body.set("exit", exit);
+        set_output(body, "stdout", std::move(result->output));
+        set_output(body, "stderr", std::move(result->error));
+        if (result->output_truncated) body.set("stdout_truncated", true);
+        if (result->error_truncated) body.set("stderr_truncated", true);
+        if (result->signal != 0) body.set("signal", result->signal);
+        if (result->input_timed_out) {
+            log_event(LogLevel::warning, "stdin-timeout",
+                      {{"REQID", request.reqid}, {"SCRIPT", request.script}});
+        }
+    } else {
+        body.set("exit", exit);
+        body.set("stdout", "");
+        body.set("stderr", result.error().message);
+    }
+    body.set("reqid", request.reqid);
+    log_event(LogLevel::info, "run",
+              {{"EXIT", std::to_string(exit)},
+               {"PEER", peer.ip},
+               {"REQID", request.reqid},
+               {"SCRIPT", request.script}});
+    return {200, json::dump(body)};
+}
+
+asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                 HttpMessage request) {
+    auto parsed = RunRequest::parse(request.body);
+    if (!parsed) co_return malformed(peer, parsed.error());
+    auto program = snapshot->allowlist.approve(parsed->script, snapshot->config.script_dirs);
+    if (!program) co_return refused(*parsed, peer, program.error());
+    SpawnPlan plan(std::move(*program));
+    plan.arguments = parsed->arguments;
+    plan.environment = script_environment();
+    ChildLimits limits;
+    limits.input_timeout = std::chrono::seconds(snapshot->config.stdin_timeout);
+    std::string input = parsed->script_input(peer.ip, now_seconds());
+    auto outcome = co_await run_child(std::move(plan), std::move(input), limits);
+    co_return finished(*parsed, peer, std::move(outcome));
+}
+
+AgentAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const HttpMessage& request) {
+    // An empty or broken body is answered too: reachability is what a ping asks for.
+    const auto body = json::parse(request.body, max_ping_body);
+    const std::string reqid = body ? body->scalar("reqid") : std::string();
+    log_event(LogLevel::info, "ping", {{"PEER", peer.ip}, {"REQID", reqid}});
+    return json_answer(200, {{"status", "ok"},
+                             {"host", snapshot.config.hostname},
+                             {"version", CTRL_EXEC_VERSION},
+                             {"expiry", snapshot.certificate_expiry},
+                             {"reqid", reqid}});
+}
+
+AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer) {
+    json::Array scripts;
+    for (const auto& [name, path] : snapshot.allowlist.scripts()) {
+        const bool executable = ::access(path.c_str(), X_OK) == 0;
+        scripts.emplace_back(json::Object{{"name", name}, {"path", path}, {"executable", executable}});
+    }
+    json::Object tags;
+    for (const auto& [key, value] : snapshot.config.tags) tags.push_back({key, value});
+    log_event(LogLevel::info, "capabilities", {{"PEER", peer.ip}});
+    return json_answer(200, {{"status", "ok"},
+                             {"host", snapshot.config.hostname},
+                             {"version", CTRL_EXEC_VERSION},
+                             {"scripts", std::move(scripts)},
+                             {"tags", std::move(tags)}});
+}
+
+AgentAnswer not_found() {
+    return json_answer(404, {{"error", "not found"}});
+}
+
+AgentAnswer not_trusted(const AgentPeer& peer, const std::string& target) {
+    const bool discovery = target == "/capabilities";
+    log_event(LogLevel::warning, discovery ? "capabilities-deny" : "serial-reject",
+              {{"PEER", peer.ip}, {"SERIAL", peer.serial}});
+    if (discovery) return json_answer(403, {{"error", "forbidden"}});
+    return json_answer(403, {{"error", "serial mismatch"}, {"status", "forbidden"}});
+}
+
+}  // namespace
+
+AgentAnswer error_answer(const Error& error) {
+    return json_answer(info(error.code).http_status, {{"error", error.message}});
+}
+
+asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                            HttpMessage request) {
+    const bool post = request.method == "POST";
+    const bool is_run = post && request.target == "/run";
+    const bool is_ping = post && request.target == "/ping";
+    const bool is_capabilities = request.method == "GET" && request.target == "/capabilities";
+    if (!is_run && !is_ping && !is_capabilities) co_return not_found();
+    if (!snapshot->trusts(peer.serial)) co_return not_trusted(peer, request.target);
+    if (is_run) co_return co_await run(std::move(snapshot), std::move(peer), std::move(request));
+    if (is_ping) co_return ping(*snapshot, peer, request);
+    co_return capabilities(*snapshot, peer);
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,29 @@
+// The agent's routes: a request of a known peer in, an answer out.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <memory>
+#include <string>
+
+#include "net/agent_snapshot.h"
+#include "net/http_message.h"
+
+namespace ctrlexec {
+
+struct AgentPeer {
+    std::string ip;
+    std::string serial;  // of the peer's certificate, normal form
+};
+
+struct AgentAnswer {
+    int status = 200;
+    std::string body;
+};
+
+asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                            HttpMessage request);
+
+// {"error": TEXT} with the status that belongs to the error.
+AgentAnswer error_answer(const Error& error);
+
+}  // namespace ctrlexec

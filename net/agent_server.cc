@@ -1,0 +1,131 @@
+#include "net/agent_server.h"
+
+#include <fmt/format.h>
+
+#include <asio/redirect_error.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/use_awaitable.hpp>
+#include <csignal>
+
+#include "core/log.h"
+#include "core/protocol.h"
+#include "net/agent_routes.h"
+#include "net/tls_session.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::chrono::seconds drain_timeout{8};  // inside the 10 s that container engines give
+constexpr HttpLimits request_limits{};            // 1 MiB, 32 headers: the baseline's
+
+void log_warnings(const AgentSnapshot& snapshot) {
+    for (const auto& text : snapshot.config.warnings)
+        log_event(LogLevel::warning, "config-warn", {{"TEXT", text}});
+    for (const auto& text : snapshot.allowlist.warnings())
+        log_event(LogLevel::warning, "config-warn", {{"TEXT", text}});
+    if (snapshot.trusted_serials.empty()) {
+        log_event(
+            LogLevel::warning, "config-warn",
+            {{"TEXT", "no dispatcher is trusted: every request will be refused; pair this agent again"}});
+    }
+}
+
+// Logging stays out of coroutines: g++ 12 miscompiles initializer lists there.
+void log_start(const AgentSnapshot& snapshot, const std::string& address) {
+    log_event(LogLevel::notice, "start",
+              {{"ADDRESS", address}, {"HOST", snapshot.config.hostname}, {"VERSION", CTRL_EXEC_VERSION}});
+}
+
+void log_stop(bool drained) {
+    log_event(LogLevel::notice, "stop", {{"DRAINED", drained ? "yes" : "no"}});
+}
+
+void log_tls_failure(const std::string& peer, const Error& why) {
+    log_event(LogLevel::warning, "tls-failure", {{"PEER", peer}, {"REASON", why.text()}});
+}
+
+}  // namespace
+
+AgentServer::AgentServer(Runtime& runtime, std::string config_path, std::string allowlist_path)
+    : runtime_(runtime), config_path_(std::move(config_path)), allowlist_path_(std::move(allowlist_path)) {}
+
+Result<std::unique_ptr<AgentServer>> AgentServer::create(Runtime& runtime, std::string config_path,
+                                                         std::string allowlist_path) {
+    std::unique_ptr<AgentServer> server(
+        new AgentServer(runtime, std::move(config_path), std::move(allowlist_path)));
+    TRY(server->snapshot_, AgentSnapshot::load(server->config_path_, server->allowlist_path_));
+    const AgentConfig& config = server->snapshot_->config;
+    TRY(server->listener_, Listener::open(runtime, config.bind, config.port));
+    log_warnings(*server->snapshot_);
+    return server;
+}
+
+void AgentServer::reload() {
+    auto loaded = AgentSnapshot::load(config_path_, allowlist_path_);
+    if (!loaded) {
+        log_event(LogLevel::error, "config-warn",
+                  {{"TEXT", "reload failed, the previous configuration stays: " + loaded.error().text()}});
+        return;
+    }
+    snapshot_ = std::move(*loaded);
+    log_warnings(*snapshot_);
+    log_event(LogLevel::info, "reload", {{"SCRIPTS", std::to_string(snapshot_->allowlist.scripts().size())}});
+}
+
+asio::awaitable<void> AgentServer::watch_reload() {
+    asio::signal_set hangup(runtime_.io(), SIGHUP);
+    for (;;) {
+        std::error_code error;
+        co_await hangup.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        reload();
+    }
+}
+
+asio::awaitable<int> AgentServer::serve() {
+    log_start(*snapshot_, address());
+    runtime_.spawn(watch_reload());
+    runtime_.spawn(listener_->accept_loop(static_cast<std::size_t>(snapshot_->config.max_connections),
+                                          [this](asio::ip::tcp::socket socket, std::string peer) {
+                                              return session(std::move(socket), std::move(peer));
+                                          }));
+    asio::signal_set quit(runtime_.io(), SIGTERM, SIGINT);
+    std::error_code ignored;
+    co_await quit.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    listener_->stop();
+    const bool drained = co_await listener_->drain(drain_timeout);
+    log_stop(drained);
+    co_return 0;
+}
+
+asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::string peer_ip) {
+    TlsSession session(listener_, std::move(socket), std::move(peer_ip), snapshot_->tls, request_limits);
+    if (const auto shaken = co_await session.handshake(); !shaken) {
+        log_tls_failure(session.peer_ip(), shaken.error());
+        co_return;
+    }
+    const auto certificate = session.stream().peer_certificate();
+    const AgentPeer peer{session.peer_ip(), certificate ? certificate->serial() : std::string()};
+    for (bool first = true;; first = false) {
+        auto request = co_await session.read_request();
+        if (!request) {
+            const bool silent_end =
+                !first && request.error().code == Errc::bad_request && session.http().idle();
+            if (silent_end || request.error().code == Errc::closed || request.error().code == Errc::timed_out)
+                break;
+            AgentAnswer answer = error_answer(request.error());
+            (void)co_await session.answer(answer.status, std::move(answer.body), false);
+            co_await session.discard_rest();
+            break;
+        }
+        // Only a peer of ours keeps the connection: old ones expect HTTP/1.0 and its close.
+        const bool keep =
+            request->keep_alive && request->has_header(protocol_header_lower) && !listener_->stopping();
+        AgentAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request));
+        const auto sent = co_await session.answer(answer.status, std::move(answer.body), keep, keep ? 1 : 0);
+        if (!sent || !keep) break;
+    }
+    co_await session.goodbye();
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,39 @@
+// The agent: serves /run, /ping and /capabilities to trusted dispatchers.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <memory>
+#include <string>
+
+#include "net/agent_snapshot.h"
+#include "net/listener.h"
+#include "net/runtime.h"
+
+namespace ctrlexec {
+
+class AgentServer {
+  public:
+    // Loads everything and opens the port. `allowlist_path` "" means the configured one.
+    static Result<std::unique_ptr<AgentServer>> create(Runtime& runtime, std::string config_path,
+                                                       std::string allowlist_path);
+
+    std::string address() const { return listener_->address(); }
+    const AgentSnapshot& snapshot() const { return *snapshot_; }
+
+    // Serves until SIGTERM or SIGINT, then drains: running scripts get `drain_timeout`. SIGHUP reloads.
+    asio::awaitable<int> serve();
+
+  private:
+    AgentServer(Runtime& runtime, std::string config_path, std::string allowlist_path);
+    asio::awaitable<void> watch_reload();
+    asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
+    void reload();
+
+    Runtime& runtime_;
+    std::string config_path_;
+    std::string allowlist_path_;
+    std::shared_ptr<const AgentSnapshot> snapshot_;
+    std::shared_ptr<Listener> listener_;
+};
+
+}  // namespace ctrlexec

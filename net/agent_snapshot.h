@@ -1,0 +1,31 @@
+// Everything the agent reads from files, as one unchangeable whole: a request works with the snapshot it
+// started with; a reload swaps in a new one or keeps the old.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/agent_config.h"
+#include "core/allowlist.h"
+#include "core/result.h"
+#include "net/tls_context.h"
+
+namespace ctrlexec {
+
+struct AgentSnapshot {
+    AgentConfig config;
+    Allowlist allowlist;
+    std::vector<std::string> trusted_serials;  // normal form; empty: nobody is trusted
+    std::string certificate_expiry;            // OpenSSL text
+    std::shared_ptr<TlsContext> tls;
+
+    // Errc::config with the remedy for what is missing or wrong.
+    static Result<std::shared_ptr<const AgentSnapshot>> load(const std::string& config_path,
+                                                             const std::string& allowlist_path);
+
+    // `serial` in any form.
+    bool trusts(const std::string& serial) const;
+};
+
+}  // namespace ctrlexec

@@ -1,0 +1,51 @@
+#include "net/child.h"
+
+#include <asio/redirect_error.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+#include <memory>
+#include <utility>
+
+#include "net/child_run.h"
+
+namespace ctrlexec {
+namespace {
+
+// In the coroutine's frame: goes when the frame is destroyed, also by a loop that ends while the child runs.
+class AbandonOnExit {
+  public:
+    explicit AbandonOnExit(std::shared_ptr<ChildRun> run) : run_(std::move(run)) {}
+    AbandonOnExit(const AbandonOnExit&) = delete;
+    AbandonOnExit& operator=(const AbandonOnExit&) = delete;
+    ~AbandonOnExit() { run_->abandon(); }
+
+  private:
+    std::shared_ptr<ChildRun> run_;
+};
+
+}  // namespace
+
+asio::awaitable<Result<ChildOutcome>> run_child(SpawnPlan plan, std::string input, ChildLimits limits) {
+    const auto executor = co_await asio::this_coro::executor;
+    const auto run = std::make_shared<ChildRun>(executor, limits);
+    const AbandonOnExit guard(run);
+    CO_TRY_DO(run->start(plan, std::move(input)));
+
+    // A cancelled coroutine would throw at its next co_await and so skip the child's grace.
+    const bool throwing = co_await asio::this_coro::throw_if_cancelled();
+    co_await asio::this_coro::throw_if_cancelled(false);
+    bool cancelled = false;
+    while (!run->finished()) {
+        const auto state = co_await asio::this_coro::cancellation_state;
+        cancelled = state.cancelled() != asio::cancellation_type::none;
+        if (cancelled) run->terminate();
+        asio::error_code ignored;
+        co_await run->finished_signal().async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+    co_await asio::this_coro::throw_if_cancelled(throwing);
+    if (cancelled)
+        co_return fail(Errc::cancelled, plan.program.path() + ": stopped, because we were asked to stop");
+    co_return run->take_outcome();
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,48 @@
+#include "net/http_connection.h"
+
+#include <array>
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::size_t read_bytes = 16 * 1024;
+constexpr std::size_t tls_record_bytes = 16 * 1024;
+
+}  // namespace
+
+HttpConnection::HttpConnection(Stream& stream, HttpParser::Kind kind, HttpLimits limits)
+    : stream_(stream), parser_(kind, limits), buffer_(read_bytes) {}
+
+asio::awaitable<Result<HttpMessage>> HttpConnection::read() {
+    for (;;) {
+        CO_TRY(const std::size_t used, parser_.feed(unread_));
+        unread_.remove_prefix(used);
+        if (parser_.complete()) co_return parser_.take();
+        CO_TRY(const std::size_t n, co_await stream_.read_some(asio::buffer(buffer_)));
+        if (n == 0) {
+            CO_TRY_DO(parser_.finish());
+            co_return parser_.take();
+        }
+        unread_ = std::string_view(buffer_.data(), n);
+    }
+}
+
+asio::awaitable<Result<void>> HttpConnection::write(std::string head, std::string body) {
+    if (head.size() + body.size() <= tls_record_bytes) {
+        head += body;
+        co_return co_await stream_.write(asio::buffer(head));
+    }
+    CO_TRY_DO(co_await stream_.write(asio::buffer(head)));
+    co_return co_await stream_.write(asio::buffer(body));
+}
+
+asio::awaitable<void> HttpConnection::discard(std::size_t max_bytes) {
+    std::size_t total = 0;
+    while (total < max_bytes) {
+        const auto n = co_await stream_.read_some(asio::buffer(buffer_));
+        if (!n || *n == 0) co_return;
+        total += *n;
+    }
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,41 @@
+// HTTP/1.x messages over one stream.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "net/http_message.h"
+#include "net/http_parser.h"
+#include "net/stream.h"
+
+namespace ctrlexec {
+
+class HttpConnection {
+  public:
+    // Borrows the stream.
+    HttpConnection(Stream& stream, HttpParser::Kind kind, HttpLimits limits);
+
+    // The next whole message. The caller's deadline bounds it.
+    asio::awaitable<Result<HttpMessage>> read();
+
+    // One TLS write when head and body fit a record together; otherwise the head first and then the body, so
+    // that a body of at most 16 KiB always arrives in one record: old peers read it with one call.
+    asio::awaitable<Result<void>> write(std::string head, std::string body);
+
+    // Not a byte of the next message has arrived.
+    bool idle() const { return parser_.idle(); }
+
+    // Reads and throws away what the peer still sends, at most `max_bytes`: closing with unread bytes would
+    // reset the connection, and the peer could lose our answer.
+    asio::awaitable<void> discard(std::size_t max_bytes);
+
+  private:
+    Stream& stream_;
+    HttpParser parser_;
+    std::vector<char> buffer_;
+    std::string_view unread_;  // in buffer_: bytes after the last message
+};
+
+}  // namespace ctrlexec

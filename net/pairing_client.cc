@@ -1,0 +1,179 @@
+#include "net/pairing_client.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "core/certificate.h"
+#include "core/csr.h"
+#include "core/digest.h"
+#include "core/file.h"
+#include "core/hostname.h"
+#include "core/json.h"
+#include "core/serial.h"
+#include "core/target.h"
+#include "core/timestamp.h"
+#include "net/connect.h"
+#include "net/deadline.h"
+#include "net/http_connection.h"
+#include "net/tls_stream.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::chrono::seconds connect_timeout{10};
+constexpr std::chrono::seconds queue_timeout{30};
+constexpr std::chrono::seconds key_timeout{120};  // RSA-4096 on a small machine
+constexpr HttpLimits answer_limits{8192, 32, 256 * 1024};
+constexpr std::size_t max_answer = 256 * 1024;
+
+struct Identity {
+    std::string key_pem;
+    std::string csr_pem;
+};
+
+std::string directory_of(const std::string& path) {
+    const auto slash = path.rfind('/');
+    return slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
+}
+
+Result<void> check_directories(const AgentConfig& config) {
+    for (const std::string& path : {config.cert, config.key, config.ca, config.dispatcher_serial_path}) {
+        TRY_DO(check_writable(directory_of(path)));
+    }
+    return success();
+}
+
+Result<Identity> make_identity(KeyType type, const std::string& hostname) {
+    TRY(const PrivateKey key, PrivateKey::generate(type));
+    TRY(const CertificateRequest csr, CertificateRequest::create(key, hostname));
+    return Identity{key.to_pem(), csr.to_pem()};
+}
+
+Result<json::Value> parse_answer(const HttpMessage& message) {
+    auto value = json::parse(message.body, max_answer);
+    if (value && !value->text("status").empty()) return value;
+    return fail(Errc::bad_answer,
+                "the dispatcher's answer is not one of the pairing protocol; is this its pairing port?");
+}
+
+// Stores nothing unless the certificate is ours, signed by the CA that came with it, and valid.
+Result<void> store(const AgentConfig& config, const Identity& identity, const json::Value& answer) {
+    const std::string ca_pem(answer.text("ca"));
+    const std::string serial_text = answer.scalar("dispatcher_serial");
+    TRY(const Certificate certificate,
+        Certificate::from_pem(answer.text("cert"), "the certificate in the answer"));
+    TRY(const Certificate authority, Certificate::from_pem(ca_pem, "the CA in the answer"));
+    TRY(const PrivateKey key, PrivateKey::from_pem(identity.key_pem, "the new key"));
+    if (!certificate.holds_key_of(key))
+        return fail(Errc::bad_answer, "the certificate in the answer is not for our key");
+    if (const auto verified = certificate.verify(authority, now_seconds()); !verified) {
+        return fail(Errc::bad_answer,
+                    "the certificate in the answer is not acceptable: " + verified.error().text());
+    }
+    std::string serial_line;
+    if (!serial_text.empty()) {
+        const auto serial = normalize_serial(serial_text);
+        if (!serial) return fail(Errc::bad_answer, "the dispatcher serial in the answer is no hex number");
+        serial_line = *serial + "\n";
+    }
+    FileSet files;
+    TRY_DO(files.stage(config.key, identity.key_pem, 0640));
+    TRY_DO(files.stage(config.ca, authority.to_pem(), 0644));
+    TRY_DO(files.stage(config.dispatcher_serial_path, serial_line, 0644));
+    TRY_DO(files.stage(config.cert, certificate.to_pem(), 0640));
+    return files.commit();
+}
+
+Result<void> conclude(const AgentConfig& config, const Identity& identity, const std::string& nonce,
+                      const json::Value& answer) {
+    const std::string_view status = answer.text("status");
+    if (status == "denied")
+        return fail(Errc::denied, fmt::format("pairing denied: {}", answer.scalar("reason")));
+    if (status != "approved") return fail(Errc::bad_answer, "the dispatcher neither approved nor denied");
+    if (!equal_constant_time(answer.text("nonce"), nonce)) {
+        return fail(Errc::bad_answer,
+                    "the answer has another nonce than our request: somebody may be in the path");
+    }
+    return store(config, identity, answer);
+}
+
+struct Link {
+    std::unique_ptr<TlsStream> stream;
+    std::unique_ptr<Deadline> deadline;
+};
+
+asio::awaitable<Result<Link>> open_link(Runtime& runtime, std::string host, int port) {
+    CO_TRY(auto endpoints, co_await resolve(runtime, host, port, connect_timeout));
+    CO_TRY(auto socket, co_await connect(std::move(endpoints), connect_timeout));
+    // Nobody is known yet, so nobody can be verified: the operator compares the code.
+    TlsContext::Options options;
+    options.role = TlsContext::Role::client;
+    CO_TRY(auto tls, TlsContext::create(options));
+    Link link;
+    link.stream = std::make_unique<TlsStream>(std::move(socket), std::move(tls));
+    TlsStream* stream = link.stream.get();
+    link.deadline = std::make_unique<Deadline>(runtime.io().get_executor(), [stream] { stream->close(); });
+    link.deadline->arm(connect_timeout);
+    const auto shaken = co_await stream->handshake_client(host);
+    link.deadline->disarm();
+    if (!shaken) {
+        co_return fail(Errc::tls_failed,
+                       fmt::format("TLS with {} failed: {}", host_port(host, port), shaken.error().text()));
+    }
+    co_return std::move(link);
+}
+
+asio::awaitable<Result<json::Value>> next_answer(HttpConnection& http, Deadline& deadline,
+                                                 std::chrono::seconds timeout, std::string what) {
+    deadline.arm(timeout);
+    auto message = co_await http.read();
+    deadline.disarm();
+    if (message) co_return parse_answer(*message);
+    if (deadline.expired())
+        co_return fail(Errc::timed_out, fmt::format("{} did not come within {} s", what, timeout.count()));
+    co_return fail(message.error().code, fmt::format("{} did not come: {}", what, message.error().text()));
+}
+
+std::string pairing_body(const AgentConfig& config, const Identity& identity, const std::string& nonce) {
+    json::Object body{{"hostname", config.hostname}, {"csr", identity.csr_pem}, {"nonce", nonce}};
+    if (config.port != 0 && config.port != 7443) body.push_back({"agent_port", config.port});
+    return json::dump(json::Value(std::move(body)));
+}
+
+}  // namespace
+
+asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig config, PairingAttempt attempt) {
+    if (!is_valid_hostname(config.hostname)) {
+        co_return fail(Errc::config,
+                       fmt::format("{}: hostname '{}' is no valid name", config.path, config.hostname));
+    }
+    CO_TRY_DO(check_directories(config));
+    const KeyType type = config.key_type;
+    const std::string hostname = config.hostname;
+    std::function<Result<Identity>()> work = [type, hostname] { return make_identity(type, hostname); };
+    CO_TRY(const Identity identity, co_await offload<Identity>(runtime.pool(), key_timeout, std::move(work)));
+    const std::string nonce = random_hex(16);
+
+    CO_TRY(Link link, co_await open_link(runtime, attempt.dispatcher, attempt.port));
+    HttpConnection http(*link.stream, HttpParser::Kind::response, answer_limits);
+    std::string body = pairing_body(config, identity, nonce);
+    const std::string host = host_port(attempt.dispatcher, attempt.port);
+    std::string head = request_head("POST", "/pair", host, 0, true, body.size());
+    link.deadline->arm(queue_timeout);
+    CO_TRY_DO(co_await http.write(std::move(head), std::move(body)));
+    CO_TRY(const json::Value first,
+           co_await next_answer(http, *link.deadline, queue_timeout, "the dispatcher's receipt"));
+    if (first.text("status") == "error") {
+        co_return fail(Errc::denied,
+                       fmt::format("the dispatcher refused the request: {}", first.scalar("reason")));
+    }
+    if (first.text("status") != "pending")
+        co_return fail(Errc::bad_answer, "the dispatcher did not queue the request");
+    if (attempt.queued) attempt.queued(first.scalar("reqid"), pairing_code(identity.csr_pem));
+    CO_TRY(const json::Value last,
+           co_await next_answer(http, *link.deadline, attempt.wait, "the operator's answer"));
+    co_return conclude(config, identity, nonce, last);
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,29 @@
+// The agent's side of pairing.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <chrono>
+#include <functional>
+#include <string>
+
+#include "core/agent_config.h"
+#include "core/result.h"
+#include "net/runtime.h"
+
+namespace ctrlexec {
+
+struct PairingAttempt {
+    std::string dispatcher;  // name or address
+    int port = 0;
+    std::chrono::seconds wait{0};  // for the operator
+    // Called once, when the dispatcher has queued the request.
+    std::function<void(const std::string& reqid, const std::string& code)> queued;
+};
+
+// Checks that the certificate directory is writable before it connects; makes a key, asks, waits, verifies
+// the answer and stores key, CA, dispatcher serial and certificate (in this order, all staged first).
+// Errc::denied when the operator or the dispatcher said no, timed_out when nobody answered. Until it succeeds
+// no file of an earlier pairing changes.
+asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig config, PairingAttempt attempt);
+
+}  // namespace ctrlexec

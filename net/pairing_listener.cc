@@ -1,0 +1,238 @@
+#include "net/pairing_listener.h"
+
+#include <fmt/format.h>
+#include <sys/inotify.h>
+
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/use_awaitable.hpp>
+#include <csignal>
+
+#include "core/digest.h"
+#include "core/log.h"
+#include "core/pairing_approval.h"
+#include "core/timestamp.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr HttpLimits request_limits{8192, 32, 64 * 1024};
+constexpr std::size_t extra_connections = 64;  // beyond those that wait: handshakes and requests under way
+constexpr std::chrono::seconds queue_timeout{20};
+// A queue on a file system without inotify (some network mounts) is looked at this often.
+constexpr std::chrono::seconds poll_interval{2};
+constexpr std::chrono::seconds drain_timeout{3};
+constexpr std::size_t max_stray_bytes = 64 * 1024;
+
+json::Value denied(std::string_view reason) {
+    return json::Value(json::Object{{"status", "denied"}, {"reason", reason}});
+}
+
+// Logging and JSON stay out of coroutines: g++ 12 miscompiles initializer lists there.
+void log_request(const PairingRequest& request) {
+    log_event(
+        LogLevel::notice, "pair-request",
+        {{"CODE", request.code}, {"HOST", request.hostname}, {"PEER", request.ip}, {"REQID", request.id}});
+}
+
+void log_end(const PairingRequest& request, const std::string& outcome) {
+    log_event(LogLevel::notice, "pair-end",
+              {{"HOST", request.hostname}, {"OUTCOME", outcome}, {"REQID", request.id}});
+}
+
+void log_reject(const std::string& peer, const Error& why) {
+    log_event(LogLevel::notice, "pair-reject", {{"PEER", peer}, {"REASON", why.text()}});
+}
+
+void log_mode(std::string_view action, const std::string& address) {
+    log_event(LogLevel::notice, action, {{"ADDRESS", address}});
+}
+
+void log_no_watch() {
+    log_event(LogLevel::warning, "pairing-watch-fail", {{"ERROR", "no inotify; looking every 2 s"}});
+}
+
+std::string pending_body(const std::string& id) {
+    return json::dump(json::Object{{"status", "pending"}, {"reqid", id}});
+}
+
+std::string refusal_body(const Error& why) {
+    const char* reason = why.code == Errc::busy ? "pairing queue full" : "invalid request";
+    return json::dump(json::Object{{"status", "error"}, {"reason", reason}});
+}
+
+}  // namespace
+
+struct PairingListener::Wait {
+    explicit Wait(Runtime& runtime) : wake(runtime.io()) {}
+    asio::steady_timer wake;
+    bool gone = false;  // the agent has hung up
+};
+
+PairingListener::PairingListener(Runtime& runtime, const DispatcherConfig& config, PairingEvents events,
+                                 FileLock lock)
+    : runtime_(runtime),
+      config_(config),
+      queue_(config.pairing_dir()),
+      events_(std::move(events)),
+      lock_(std::move(lock)) {}
+
+Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtime,
+                                                                 const DispatcherConfig& config,
+                                                                 PairingEvents events) {
+    if (!file_exists(config.cert)) {
+        return fail(
+            Errc::config,
+            fmt::format("{} does not exist; run 'ctrl-exec-dispatcher setup-ctrl-exec' first", config.cert));
+    }
+    TRY(const Certificate certificate, Certificate::from_file(config.cert));
+    TRY(const PrivateKey key, PrivateKey::from_file(config.key));
+    TRY(FileLock lock, PairingQueue(config.pairing_dir()).lock_listener());
+    std::unique_ptr<PairingListener> self(
+        new PairingListener(runtime, config, std::move(events), std::move(lock)));
+    self->queue_.drop_all();
+    TlsContext::Options options;
+    options.certificate = &certificate;
+    options.key = &key;
+    TRY(self->tls_, TlsContext::create(options));
+    TRY(self->listener_, Listener::open(runtime, config.pairing_bind, config.pairing_port));
+    return self;
+}
+
+asio::awaitable<int> PairingListener::serve() {
+    log_mode("pairing-mode-start", address());
+    runtime_.spawn(watch_queue());
+    runtime_.spawn(
+        listener_->accept_loop(static_cast<std::size_t>(config_.pairing_max_queue) + extra_connections,
+                               [this](asio::ip::tcp::socket socket, std::string peer) {
+                                   return session(std::move(socket), std::move(peer));
+                               }));
+    asio::signal_set quit(runtime_.io(), SIGTERM, SIGINT);
+    std::error_code ignored;
+    co_await quit.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    listener_->stop();
+    for (const auto& [id, wait] : waiting_) {
+        wait->gone = true;
+        wait->wake.cancel();
+    }
+    (void)co_await listener_->drain(drain_timeout);
+    log_mode("pairing-mode-stop", "");
+    co_return 0;
+}
+
+asio::awaitable<void> PairingListener::watch_queue() {
+    UniqueFd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+    if (!fd || ::inotify_add_watch(fd.get(), queue_.directory().c_str(), IN_MOVED_TO | IN_CREATE) < 0) {
+        log_no_watch();
+        co_return;
+    }
+    asio::posix::stream_descriptor events(runtime_.io(), fd.release());
+    std::array<char, 4096> buffer{};
+    for (;;) {
+        std::error_code error;
+        co_await events.async_read_some(asio::buffer(buffer),
+                                        asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        // Which name changed does not matter: each waiter looks for its own answer, and there are few.
+        for (const auto& [id, wait] : waiting_) wait->wake.cancel();
+    }
+}
+
+asio::awaitable<void> PairingListener::session(asio::ip::tcp::socket socket, std::string peer_ip) {
+    const auto session =
+        std::make_shared<TlsSession>(listener_, std::move(socket), std::move(peer_ip), tls_, request_limits);
+    if (const auto shaken = co_await session->handshake(); !shaken) {
+        log_reject(session->peer_ip(), shaken.error());
+        co_return;
+    }
+    auto request = co_await accept_request(session);
+    if (request) {
+        co_await await_operator(session, std::move(*request));
+    } else {
+        log_reject(session->peer_ip(), request.error());
+        std::string body = refusal_body(request.error());
+        (void)co_await session->answer(200, std::move(body), false);
+        co_await session->discard_rest();
+    }
+    co_await session->goodbye();
+}
+
+asio::awaitable<Result<PairingRequest>> PairingListener::accept_request(std::shared_ptr<TlsSession> session) {
+    CO_TRY(const HttpMessage message, co_await session->read_request());
+    CO_TRY(PairingRequest request, parse_pairing_body(message.body, config_.pairing_allow_cn_mismatch));
+    request.id = new_reqid();
+    request.ip = session->peer_ip();
+    request.received = iso8601(now_seconds());
+    const auto limit = static_cast<std::size_t>(config_.pairing_max_queue);
+    std::function<Result<PairingRequest>()> enqueue = [queue = queue_, request,
+                                                       limit]() -> Result<PairingRequest> {
+        TRY(const FileLock lock, queue.lock());
+        queue.drop_expired(now_seconds());
+        TRY_DO(queue.add(request, limit, now_seconds()));
+        return request;
+    };
+    co_return co_await offload<PairingRequest>(runtime_.pool(), queue_timeout, std::move(enqueue));
+}
+
+namespace {
+
+// Ends when the agent hangs up. Nothing is expected from it any more; what it sends is read and dropped.
+asio::awaitable<void> watch_hang_up(std::shared_ptr<TlsSession> session, std::function<void()> on_gone) {
+    std::array<char, 1024> buffer{};
+    for (std::size_t total = 0; total < max_stray_bytes;) {
+        const auto n = co_await session->stream().read_some(asio::buffer(buffer));
+        if (!n || *n == 0) break;
+        total += *n;
+    }
+    on_gone();
+}
+
+}  // namespace
+
+asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<TlsSession> session,
+                                                      PairingRequest request) {
+    const auto wait = std::make_shared<Wait>(runtime_);
+    waiting_[request.id] = wait;
+    log_request(request);
+    std::string pending = pending_body(request.id);
+    const auto queued = co_await session->answer(200, std::move(pending), true);
+    wait->gone = wait->gone || !queued;
+    std::function<void()> on_gone = [wait] {
+        wait->gone = true;
+        wait->wake.cancel();
+    };
+    if (queued && events_.requested) events_.requested(request);
+    if (queued) runtime_.spawn(watch_hang_up(session, std::move(on_gone)));
+    const json::Value answer = co_await await_answer(wait, request.id);
+    std::string outcome = std::string(answer.text("status"));
+    if (outcome.empty()) {
+        outcome = "gone";
+    } else if (const auto sent = co_await session->answer(200, json::dump(answer), false); !sent) {
+        outcome += ", not delivered";
+    }
+    waiting_.erase(request.id);
+    const std::string id = request.id;
+    std::function<Result<bool>()> drop = [queue = queue_, id]() -> Result<bool> {
+        TRY(const FileLock lock, queue.lock());
+        queue.drop(id);
+        return true;
+    };
+    (void)co_await offload<bool>(runtime_.pool(), queue_timeout, std::move(drop));
+    log_end(request, outcome);
+    if (events_.ended) events_.ended(request, outcome);
+}
+
+asio::awaitable<json::Value> PairingListener::await_answer(std::shared_ptr<Wait> wait, std::string id) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(pairing_lifetime);
+    for (;;) {
+        if (auto answer = queue_.answer(id)) co_return std::move(*answer);
+        if (wait->gone) co_return json::Value();
+        if (std::chrono::steady_clock::now() >= give_up) co_return denied("approval timeout");
+        wait->wake.expires_after(poll_interval);
+        std::error_code ignored;
+        co_await wait->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,31 @@
+#include "net/runtime.h"
+
+#include <asio/co_spawn.hpp>
+#include <csignal>
+#include <exception>
+#include <optional>
+
+namespace ctrlexec {
+
+Runtime::Runtime() {
+    std::signal(SIGPIPE, SIG_IGN);
+}
+
+int Runtime::run(std::function<asio::awaitable<int>()> main) {
+    std::optional<int> code;
+    asio::co_spawn(io_, std::move(main), [&code](const std::exception_ptr& failure, int value) {
+        if (failure) std::rethrow_exception(failure);
+        code = value;
+    });
+    while (!code && io_.run_one() > 0) {
+    }
+    return code.value_or(1);
+}
+
+void Runtime::spawn(asio::awaitable<void> task) {
+    asio::co_spawn(io_, std::move(task), [](const std::exception_ptr& failure) {
+        if (failure) std::rethrow_exception(failure);
+    });
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,33 @@
+// A byte stream to a peer, with or without TLS.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/buffer.hpp>
+#include <cstddef>
+
+#include "core/result.h"
+
+namespace ctrlexec {
+
+class Stream {
+  public:
+    Stream() = default;
+    Stream(const Stream&) = delete;
+    Stream& operator=(const Stream&) = delete;
+    virtual ~Stream() = default;
+
+    // At least one byte, or 0 when the peer has ended the stream (also without a TLS close_notify: old peers
+    // just close, and HTTP framing tells whether something is missing).
+    virtual asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer buffer) = 0;
+
+    // All of it. At most 16 KiB go out as one TLS record, which old agents depend on.
+    virtual asio::awaitable<Result<void>> write(asio::const_buffer buffer) = 0;
+
+    // Says goodbye and waits for the peer's; the caller's deadline bounds it. Then closed.
+    virtual asio::awaitable<void> shutdown() = 0;
+
+    // At once; whatever waits on the stream fails.
+    virtual void close() = 0;
+};
+
+}  // namespace ctrlexec

@@ -1,0 +1,42 @@
+// One TLS connection over TCP.
+#pragma once
+
+#include <asio/ip/tcp.hpp>
+#include <asio/ssl/stream.hpp>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "core/certificate.h"
+#include "net/stream.h"
+#include "net/tls_context.h"
+
+namespace ctrlexec {
+
+class TlsStream final : public Stream {
+  public:
+    TlsStream(asio::ip::tcp::socket socket, std::shared_ptr<TlsContext> context);
+    ~TlsStream() override;
+
+    // Errc::tls_failed with the reason in the message; closed when the peer just went away.
+    asio::awaitable<Result<void>> handshake_server();
+    // `server_name` goes into SNI when it is a name; "" sends none.
+    asio::awaitable<Result<void>> handshake_client(std::string server_name);
+
+    // After the handshake: the peer's certificate, nothing when it sent none.
+    std::optional<Certificate> peer_certificate() const;
+
+    asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer buffer) override;
+    asio::awaitable<Result<void>> write(asio::const_buffer buffer) override;
+    asio::awaitable<void> shutdown() override;
+    void close() override;
+
+    asio::ip::tcp::socket& socket() { return stream_.next_layer(); }
+
+  private:
+    Error explain(std::string_view doing, const std::error_code& error) const;
+    std::shared_ptr<TlsContext> context_;  // outlives the SSL object
+    asio::ssl::stream<asio::ip::tcp::socket> stream_;
+};
+
+}  // namespace ctrlexec
