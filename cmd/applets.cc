@@ -1,0 +1,95 @@
+#include "cmd/applet.h"
+
+#include <array>
+
+#include "cmd/verbs.h"
+
+namespace ctrlexec {
+namespace {
+
+using enum Role;
+
+constexpr std::array<OptionSpec, 5> dispatcher_options{{
+    {"--config", "FILE", "configuration file (default /etc/ctrl-exec/ctrl-exec.conf)"},
+    {"--json", "", "one line of JSON instead of text"},
+    {"--port", "N", "port of the agents, or of the pairing listener (default from the configuration)"},
+    {"--token", "TOKEN",
+     "token for auth hooks and scripts (default $ENVEXEC_TOKEN, which keeps it out of the process list)"},
+    {"--username", "NAME", "name for auth hooks and scripts (default $USER)"},
+}};
+
+constexpr std::array<OptionSpec, 2> agent_options{{
+    {"--allowlist", "FILE", "allowlist (default scripts.conf in the configuration directory)"},
+    {"--config", "FILE", "configuration file (default /etc/ctrl-exec-agent/agent.conf)"},
+}};
+
+constexpr std::array<OptionSpec, 1> confirm_options{{
+    {"--yes", "", "do not ask"},
+}};
+
+constexpr std::array<OptionSpec, 4> request_options{{
+    {"--background", "", "print only the request's id, wait for the answer in a background process"},
+    {"--dispatcher", "HOST", "where the pairing listener runs (required)"},
+    {"--port", "N", "its port (default 7444)"},
+    {"--timeout", "N", "seconds to wait for the operator, at most 600 (default 600; with --background 30)"},
+}};
+
+constexpr std::span<const OptionSpec> no_options;
+
+// One row a verb; sorted, so that a double entry shows.
+constinit const std::array<Applet, 13> table{{
+    {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
+     false, no_options, dispatcher_approve},
+    {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
+     no_options, dispatcher_deny},
+    {dispatcher, "list-agents", "", "list the registered agents", "list-agents", 0, 0, false, no_options,
+     dispatcher_list_agents},
+    {dispatcher, "list-requests", "", "list the pairing requests that wait", "list-requests", 0, 0, false,
+     no_options, dispatcher_list_requests},
+    {dispatcher, "pairing-mode", "", "listen for pairing requests until interrupted", "pairing-mode", 0, 0,
+     false, no_options, dispatcher_pairing_mode},
+    {dispatcher, "ping", "HOST[:PORT]...", "ask agents whether they are there", "ping web-01 db-01:7500", 1,
+     -1, false, no_options, dispatcher_ping},
+    {dispatcher, "run", "HOST[:PORT]... SCRIPT [-- ARG...]", "run an allowlisted script on agents",
+     "run web-01 web-02 deploy -- v1.2", 2, -1, true, no_options, dispatcher_run},
+    {dispatcher, "setup-ca", "", "make the certificate authority", "setup-ca", 0, 0, false, no_options,
+     dispatcher_setup_ca},
+    {dispatcher, "setup-ctrl-exec", "", "make the dispatcher's key and certificate", "setup-ctrl-exec", 0, 0,
+     false, confirm_options, dispatcher_setup_ctrl_exec},
+    {dispatcher, "unpair", "NAME", "forget a registered agent", "unpair web-01", 1, 1, false, no_options,
+     dispatcher_unpair},
+    {agent, "pairing-status", "", "say whether this agent is paired", "pairing-status", 0, 0, false,
+     no_options, agent_pairing_status},
+    {agent, "request-pairing", "--dispatcher HOST", "ask a dispatcher for a certificate",
+     "request-pairing --dispatcher ctrl.example.net", 0, 0, false, request_options, agent_request_pairing},
+    {agent, "serve", "", "serve requests of trusted dispatchers", "serve", 0, 0, false, no_options,
+     agent_serve},
+}};
+
+constexpr std::array<Link, 4> link_table{{
+    {"cea", agent},
+    {"ced", dispatcher},
+    {"ctrl-exec-agent", agent},
+    {"ctrl-exec-dispatcher", dispatcher},
+}};
+
+}  // namespace
+
+std::span<const Applet> applets() {
+    return table;
+}
+
+std::span<const OptionSpec> common_options(Role role) {
+    if (role == agent) return agent_options;
+    return dispatcher_options;
+}
+
+std::span<const Link> links() {
+    return link_table;
+}
+
+std::string_view role_program(Role role) {
+    return role == agent ? "ctrl-exec-agent" : "ctrl-exec-dispatcher";
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,44 @@
+#include "cmd/dispatcher_context.h"
+
+#include <cstdlib>
+
+#include "cmd/print.h"
+#include "core/config_file.h"
+#include "core/log.h"
+
+namespace ctrlexec {
+namespace {
+
+std::string option_or_environment(const Invocation& call, std::string_view option, const char* variable) {
+    if (call.has(option)) return call.text(option);
+    const char* value = std::getenv(variable);
+    return value == nullptr ? std::string() : std::string(value);
+}
+
+}  // namespace
+
+Result<DispatcherConfig> open_dispatcher(const Invocation& call) {
+    const bool daemon = call.verb == "pairing-mode";
+    open_log("ctrl-exec-dispatcher", daemon ? LogFallback::to_stderr : LogFallback::discard);
+    TRY(DispatcherConfig config, DispatcherConfig::load(call.text("--config", default_dispatcher_config)));
+    for (const auto& warning : config.warnings) print_error_line(call.program + ": warning: " + warning);
+    return config;
+}
+
+Result<int> port_option(const Invocation& call, int fallback) {
+    if (!call.has("--port")) return fallback;
+    std::int64_t port = 0;
+    if (!parse_integer(call.text("--port"), 1, 65535, port))
+        return fail(Errc::usage, "--port must be 1 to 65535");
+    return static_cast<int>(port);
+}
+
+std::string username_of(const Invocation& call) {
+    return option_or_environment(call, "--username", "USER");
+}
+
+std::string token_of(const Invocation& call) {
+    return option_or_environment(call, "--token", "ENVEXEC_TOKEN");
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,20 @@
+// What every dispatcher verb starts with: the log and the configuration.
+#pragma once
+
+#include "cmd/applet.h"
+#include "core/dispatcher_config.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+// Opens the log, loads the configuration (--config), says its warnings on stderr.
+Result<DispatcherConfig> open_dispatcher(const Invocation& call);
+
+// --port as a number; `fallback` when it is not given.
+Result<int> port_option(const Invocation& call, int fallback);
+
+// --username, $USER, or ""; --token, $ENVEXEC_TOKEN, or "".
+std::string username_of(const Invocation& call);
+std::string token_of(const Invocation& call);
+
+}  // namespace ctrlexec

@@ -1,0 +1,33 @@
+// Usage: list-agents
+// HOSTNAME, IP, PAIRED, CERT EXPIRY of every registered agent.
+#include <fmt/format.h>
+
+#include "cmd/dispatcher_context.h"
+#include "cmd/print.h"
+#include "cmd/verbs.h"
+#include "core/registry.h"
+
+namespace ctrlexec {
+
+int dispatcher_list_agents(const Invocation& call) {
+    const auto config = open_dispatcher(call);
+    if (!config) return report(call, config.error());
+    const auto listing = Registry(config->agents_dir()).list();
+    if (!listing) return report(call, listing.error());
+    if (call.has("--json")) {
+        json::Array agents;
+        for (const auto& agent : listing->agents) agents.push_back(agent.to_json());
+        const int ok = listing->problems.empty() ? 1 : 0;
+        print_out(json::dump(json::Object{{"ok", ok}, {"agents", std::move(agents)}}) + "\n");
+    } else {
+        std::vector<std::vector<std::string>> rows;
+        for (const auto& agent : listing->agents)
+            rows.push_back({agent.hostname, agent.ip, agent.paired, agent.expiry});
+        print_out(format_table({"HOSTNAME", "IP", "PAIRED", "CERT EXPIRY"}, rows));
+    }
+    for (const auto& problem : listing->problems)
+        print_error_line(fmt::format("{}: {}", call.program, problem));
+    return listing->problems.empty() ? 0 : 1;
+}
+
+}  // namespace ctrlexec

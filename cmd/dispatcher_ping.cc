@@ -1,0 +1,59 @@
+// Usage: ping HOST[:PORT]...
+// HOST, STATUS, RTT, CERT EXPIRY, VERSION of each. Exit 0 when every agent answered, else 1.
+#include <fmt/format.h>
+
+#include "cmd/dispatcher_context.h"
+#include "cmd/print.h"
+#include "cmd/targets.h"
+#include "cmd/verbs.h"
+#include "core/digest.h"
+#include "net/dispatch.h"
+#include "net/runtime.h"
+
+namespace ctrlexec {
+namespace {
+
+void print_table(const Invocation& call, const std::vector<PingResult>& results) {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& r : results)
+        rows.push_back({r.host, r.ok() ? "ok" : "error", r.rtt, r.expiry, r.version});
+    print_out(format_table({"HOST", "STATUS", "RTT", "CERT EXPIRY", "VERSION"}, rows));
+    for (const auto& r : results) {
+        if (!r.ok()) print_error_line(fmt::format("{}: {}: {}", call.program, r.host, r.error));
+    }
+}
+
+}  // namespace
+
+int dispatcher_ping(const Invocation& call) {
+    auto config = open_dispatcher(call);
+    if (!config) return report(call, config.error());
+    const auto port = port_option(call, 0);
+    if (!port) return report(call, port.error());
+    auto targets = parse_targets(call.operands, *port);
+    if (!targets) return report(call, targets.error());
+
+    Runtime runtime;
+    auto dispatch = Dispatch::create(runtime, *config);
+    if (!dispatch) return report(call, dispatch.error());
+    bool all_ok = true;
+    std::vector<PingResult> results;
+    std::function<void(PingResult)> on_result = [&](PingResult result) {
+        all_ok = all_ok && result.ok();
+        results.push_back(std::move(result));
+    };
+    const int done = runtime.run([&]() -> asio::awaitable<int> {
+        co_await dispatch->ping(std::move(*targets), new_reqid(), std::move(on_result));
+        co_return 0;
+    });
+    if (call.has("--json")) {
+        json::Array array;
+        for (const auto& result : results) array.push_back(result.to_json());
+        print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(array)}}) + "\n");
+    } else {
+        print_table(call, results);
+    }
+    return done == 0 && all_ok ? 0 : 1;
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,108 @@
+// Usage: run HOST[:PORT]... SCRIPT [-- ARG...]
+// Runs the script on all hosts at the same time. Exit 0 when it exited 0 on every host, else 1.
+#include <fmt/format.h>
+
+#include "cmd/dispatcher_context.h"
+#include "cmd/print.h"
+#include "cmd/targets.h"
+#include "cmd/verbs.h"
+#include "core/allowlist.h"
+#include "core/digest.h"
+#include "core/log.h"
+#include "core/utf8.h"
+#include "net/dispatch.h"
+#include "net/runtime.h"
+
+namespace ctrlexec {
+namespace {
+
+// Stdout comes as the script wrote it; a missing line end is added only when something of ours follows.
+class HumanOutput {
+  public:
+    void print(const RunResult& result) {
+        start_line();
+        print_out(fmt::format("==> {}  [{}  exit:{}  {}  req:{}]\n", result.host, result.ok() ? "OK" : "FAIL",
+                              result.exit, result.rtt, result.reqid));
+        print_out(result.output);
+        at_line_start_ = result.output.empty() || result.output.back() == '\n';
+        print_prefixed("    STDERR: ", result.errors);
+        print_prefixed("    ERROR: ", result.error);
+        std::fflush(stdout);
+    }
+
+  private:
+    void start_line() {
+        if (!at_line_start_) print_out("\n");
+        at_line_start_ = true;
+    }
+    void print_prefixed(std::string_view prefix, std::string_view text) {
+        while (!text.empty()) {
+            const auto end = text.find('\n');
+            start_line();
+            print_out(fmt::format("{}{}\n", prefix, text.substr(0, end)));
+            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        }
+    }
+    bool at_line_start_ = true;
+};
+
+Result<RunRequest> make_request(const Invocation& call) {
+    RunRequest request;
+    request.script = call.operands.back();
+    if (!is_valid_script_name(request.script)) {
+        return fail(Errc::usage, fmt::format("'{}' is no script name: letters, digits, '_' and '-' only",
+                                             printable(request.script)));
+    }
+    request.arguments = call.passed;
+    for (const auto& argument : request.arguments) {
+        if (!is_utf8(argument))
+            return fail(Errc::usage, fmt::format("argument '{}' is not UTF-8", printable(argument)));
+    }
+    request.reqid = new_reqid();
+    request.username = to_utf8(username_of(call));
+    request.token = token_of(call);
+    return request;
+}
+
+}  // namespace
+
+int dispatcher_run(const Invocation& call) {
+    auto config = open_dispatcher(call);
+    if (!config) return report(call, config.error());
+    const auto port = port_option(call, 0);
+    if (!port) return report(call, port.error());
+    const std::span<const std::string> hosts(call.operands.data(), call.operands.size() - 1);
+    auto targets = parse_targets(hosts, *port);
+    if (!targets) return report(call, targets.error());
+    auto request = make_request(call);
+    if (!request) return report(call, request.error());
+
+    Runtime runtime;
+    auto dispatch = Dispatch::create(runtime, *config);
+    if (!dispatch) return report(call, dispatch.error());
+    log_event(LogLevel::info, "dispatch",
+              {{"HOSTS", fmt::format("{}", fmt::join(hosts, ","))},
+               {"REQID", request->reqid},
+               {"SCRIPT", request->script},
+               {"USER", request->username}});
+    bool all_ok = true;
+    json::Array results;
+    HumanOutput human;
+    const bool as_json = call.has("--json");
+    std::function<void(RunResult)> on_result = [&](const RunResult& result) {
+        all_ok = all_ok && result.ok();
+        if (as_json) {
+            results.push_back(result.to_json());
+        } else {
+            human.print(result);
+        }
+    };
+    const int done = runtime.run([&]() -> asio::awaitable<int> {
+        co_await dispatch->run(std::move(*targets), std::move(*request), std::move(on_result));
+        co_return 0;
+    });
+    if (as_json) print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(results)}}) + "\n");
+    return done == 0 && all_ok ? 0 : 1;
+}
+
+}  // namespace ctrlexec

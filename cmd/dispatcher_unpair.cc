@@ -1,0 +1,33 @@
+// Usage: unpair NAME
+// Forgets the agent. Its certificate stays valid until it expires, which is said.
+#include <fmt/format.h>
+
+#include "cmd/dispatcher_context.h"
+#include "cmd/print.h"
+#include "cmd/verbs.h"
+#include "core/log.h"
+#include "core/registry.h"
+
+namespace ctrlexec {
+
+int dispatcher_unpair(const Invocation& call) {
+    const auto config = open_dispatcher(call);
+    if (!config) return report(call, config.error());
+    const Registry registry(config->agents_dir());
+    const auto record = registry.find(call.operands[0]);
+    if (!record) return report(call, record.error());
+    if (const auto removed = registry.remove(record->hostname); !removed)
+        return report(call, removed.error());
+    log_event(LogLevel::notice, "unpair", {{"HOST", record->hostname}});
+    if (call.has("--json")) {
+        print_out(
+            json::dump(json::Object{{"ok", 1}, {"hostname", record->hostname}, {"expiry", record->expiry}}) +
+            "\n");
+    } else {
+        print_out(fmt::format("Unpaired: {}. Its certificate stays valid until {}.\n", record->hostname,
+                              record->expiry));
+    }
+    return 0;
+}
+
+}  // namespace ctrlexec

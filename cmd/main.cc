@@ -1,0 +1,50 @@
+// One binary, every role: see cmd/applets.cc for the table.
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cmd/command_line.h"
+#include "cmd/print.h"
+
+namespace {
+
+// A token on the command line must not stay in the process list.
+void hide_token(int argc, char** argv) {
+    constexpr std::string_view option = "--token";
+    for (int i = 1; i < argc; ++i) {
+        const std::string_view word = argv[i];
+        if (word == "--") return;
+        if (word == option && i + 1 < argc) {
+            ++i;
+            std::memset(argv[i], '*', std::strlen(argv[i]));
+        } else if (word.substr(0, option.size() + 1) == "--token=") {
+            std::memset(argv[i] + option.size() + 1, '*', word.size() - option.size() - 1);
+        }
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    using namespace ctrlexec;
+    try {
+        const std::vector<std::string> arguments(argv, argv + argc);
+        hide_token(argc, argv);
+        const auto command = parse_command_line(arguments);
+        if (!command) {
+            print_error_line(command.error().message);
+            return info(command.error().code).exit_code;
+        }
+        if (command->applet == nullptr) {
+            print_out(command->text);
+            return finish_output(0);
+        }
+        return finish_output(command->applet->run(command->call));
+    } catch (const std::exception& failure) {
+        std::fprintf(stderr, "ctrl-exec: internal error: %s\n", failure.what());
+        return 1;
+    }
+}

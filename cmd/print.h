@@ -1,0 +1,27 @@
+// What commands print: stdout for results, stderr for words about them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cmd/applet.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+void print_out(std::string_view text);
+void print_error_line(std::string_view line);
+
+// Flushes stdout. A result that could not be written (full disk, closed pipe) is no success: 0 becomes 1.
+int finish_output(int exit_code);
+
+// "PROGRAM: message" on stderr (a JSON object on stdout with --json); returns the error's exit code.
+int report(const Invocation& call, const Error& error);
+
+// Two header lines (titles, a rule), then one line a row, columns aligned. Control characters are shown as
+// \xNN.
+std::string format_table(const std::vector<std::string>& titles,
+                         const std::vector<std::vector<std::string>>& rows);
+
+}  // namespace ctrlexec

@@ -1,0 +1,17 @@
+// Hosts as operands.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/result.h"
+#include "core/target.h"
+
+namespace ctrlexec {
+
+// Each word a target, `default_port` where it names none (0 leaves it open). A host named twice is
+// Errc::usage: its two results could not be told apart.
+Result<std::vector<Target>> parse_targets(std::span<const std::string> words, int default_port);
+
+}  // namespace ctrlexec

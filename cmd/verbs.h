@@ -1,0 +1,23 @@
+// The functions behind the table in applets.cc; each lives in the file of its name and returns an exit code.
+#pragma once
+
+#include "cmd/applet.h"
+
+namespace ctrlexec {
+
+int dispatcher_approve(const Invocation& call);
+int dispatcher_deny(const Invocation& call);
+int dispatcher_list_agents(const Invocation& call);
+int dispatcher_list_requests(const Invocation& call);
+int dispatcher_pairing_mode(const Invocation& call);
+int dispatcher_ping(const Invocation& call);
+int dispatcher_run(const Invocation& call);
+int dispatcher_setup_ca(const Invocation& call);
+int dispatcher_setup_ctrl_exec(const Invocation& call);
+int dispatcher_unpair(const Invocation& call);
+
+int agent_pairing_status(const Invocation& call);
+int agent_request_pairing(const Invocation& call);
+int agent_serve(const Invocation& call);
+
+}  // namespace ctrlexec
