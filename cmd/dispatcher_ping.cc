@@ -7,6 +7,7 @@
 #include "cmd/targets.h"
 #include "cmd/verbs.h"
 #include "core/digest.h"
+#include "core/utf8.h"
 #include "net/dispatch.h"
 #include "net/runtime.h"
 
@@ -19,7 +20,7 @@ void print_table(const Invocation& call, const std::vector<PingResult>& results)
         rows.push_back({r.host, r.ok() ? "ok" : "error", r.rtt, r.expiry, r.version});
     print_out(format_table({"HOST", "STATUS", "RTT", "CERT EXPIRY", "VERSION"}, rows));
     for (const auto& r : results) {
-        if (!r.ok()) print_error_line(fmt::format("{}: {}: {}", call.program, r.host, r.error));
+        if (!r.ok()) print_error_line(fmt::format("{}: {}: {}", call.program, r.host, printable(r.error)));
     }
 }
 

@@ -26,7 +26,9 @@ class HumanOutput {
         print_out(result.output);
         at_line_start_ = result.output.empty() || result.output.back() == '\n';
         print_prefixed("    STDERR: ", result.errors);
-        print_prefixed("    ERROR: ", result.error);
+        if (result.output_truncated) print_prefixed("    WARNING: ", "stdout was cut by the agent");
+        if (result.errors_truncated) print_prefixed("    WARNING: ", "stderr was cut by the agent");
+        print_prefixed("    ERROR: ", printable(result.error));
         std::fflush(stdout);
     }
 

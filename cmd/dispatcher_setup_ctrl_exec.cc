@@ -4,7 +4,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <iostream>
+#include <cstdio>
 
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
@@ -31,11 +31,10 @@ Result<void> confirm(const Invocation& call, const DispatcherConfig& config) {
         "paired again",
         config.cert, count, count == 1 ? " is" : "s are");
     if (::isatty(STDIN_FILENO) == 0) return fail(Errc::exists, consequence + ". Use --yes to replace it");
-    print_out(consequence + ".\nReplace it? [y/N]: ");
-    std::fflush(stdout);
-    std::string answer;
-    std::getline(std::cin, answer);
-    if (answer == "y" || answer == "Y" || answer == "yes") return success();
+    std::fprintf(stderr, "%s.\nReplace it? [y/N]: ", consequence.c_str());
+    char answer[16] = {};
+    const bool answered = std::fgets(answer, sizeof answer, stdin) != nullptr;
+    if (answered && (answer[0] == 'y' || answer[0] == 'Y')) return success();
     return fail(Errc::cancelled, "nothing was changed");
 }
 

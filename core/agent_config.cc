@@ -21,7 +21,7 @@ const std::vector<std::string_view> known_keys{
     "cert",
     "config_dir",
     "dispatcher_serial_path",
-    "hostname",
+    "hostname", "legacy_output_cap", 
     "key",
     "key_type",
     "max_connections",
@@ -63,6 +63,7 @@ Result<std::vector<std::string>> split_directories(const std::string& path, std:
 
 Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(const ConfigFile file, ConfigFile::load(path));
+    TRY_DO(file.refuse_unenforced({"allowed_ips", "auth_hook", "revoked_serials"}));
     AgentConfig config;
     config.path = path;
     TRY(config.cert, file.required("cert"));
@@ -81,6 +82,7 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(config.script_dirs, split_directories(path, file.text("script_dirs")));
     TRY(config.stdin_timeout, file.integer("stdin_timeout", config.stdin_timeout, 1, 86400));
     TRY(config.max_connections, file.integer("max_connections", config.max_connections, 1, 100000));
+    TRY(config.legacy_output_cap, file.boolean("legacy_output_cap", true));
     for (const auto& entry : file.entries()) {
         if (entry.section == "tags") config.tags[entry.key] = entry.value;
     }

@@ -26,6 +26,7 @@ struct AgentConfig {
     std::vector<std::string> script_dirs;  // empty: scripts may lie anywhere
     int stdin_timeout = 10;                // seconds
     int max_connections = 512;
+    bool legacy_output_cap = true;  // 60 KiB for a caller of the old implementation, which hangs on more than 64
     std::map<std::string, std::string> tags;
     std::vector<std::string> warnings;
 

@@ -137,6 +137,16 @@ Result<std::size_t> ConfigFile::choice(std::string_view key, std::size_t fallbac
     return static_cast<std::size_t>(found - words.begin());
 }
 
+Result<void> ConfigFile::refuse_unenforced(const std::vector<std::string_view>& keys) const {
+    for (const auto key : keys) {
+        const auto* entry = find(key);
+        if (entry == nullptr) continue;
+        return bad_line(path_, entry->line,
+                        fmt::format("'{}' is not enforced by this release; remove the line to run without it", key));
+    }
+    return success();
+}
+
 std::vector<std::string> ConfigFile::unknown_keys(const std::vector<std::string_view>& known) const {
     std::vector<std::string> warnings;
     for (const auto& entry : entries_) {

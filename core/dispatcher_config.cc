@@ -44,6 +44,7 @@ std::string directory_of(const std::string& path) {
 
 Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(const ConfigFile file, ConfigFile::load(path));
+    TRY_DO(file.refuse_unenforced({"auth_hook"}));
     DispatcherConfig config;
     config.path = path;
     TRY(config.cert, file.required("cert"));

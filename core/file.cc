@@ -168,7 +168,9 @@ Result<void> remove_file(const std::string& path) {
 Result<void> make_directories(const std::string& path, mode_t mode) {
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
         const std::string part = path.substr(0, end);
-        if (::mkdir(part.c_str(), mode) != 0 && errno != EEXIST)
+        // Slashes at the end name nothing more: `mode` is for the last part, which may have to be private.
+        const bool last = path.find_first_not_of('/', end) == std::string::npos;
+        if (::mkdir(part.c_str(), last ? mode : 0755) != 0 && errno != EEXIST)
             return errno_error("create directory", part, errno);
         if (end == std::string::npos) break;
     }
@@ -225,13 +227,23 @@ Result<void> check_writable(const std::string& directory) {
 Result<FileLock> FileLock::acquire(const std::string& path, Wait wait) {
     UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (!fd) return errno_error("open lock", path, errno);
+    int tries = 0;
     while (::flock(fd.get(), LOCK_EX | (wait == Wait::no ? LOCK_NB : 0)) != 0) {
         if (errno == EINTR) continue;
-        if (errno == EWOULDBLOCK)
-            return fail(Errc::locked, fmt::format("{} is held by another process", path));
+        // is_held() may be probing: its lock is gone within microseconds.
+        if (errno == EWOULDBLOCK && ++tries < 5) {
+            ::usleep(1000);
+            continue;
+        }
+        if (errno == EWOULDBLOCK) return fail(Errc::locked, fmt::format("{} is held by another process", path));
         return errno_error("lock", path, errno);
     }
     return FileLock(std::move(fd));
+}
+
+bool FileLock::is_held(const std::string& path) {
+    const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+    return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 }  // namespace ctrlexec

@@ -48,7 +48,7 @@ class FileSet {
 // Deletes a file; a missing one is success. The directory is fsynced.
 Result<void> remove_file(const std::string& path);
 
-// Creates the directory and its parents with `mode` when missing.
+// Creates the directory with `mode` and its parents with 0755 when missing.
 Result<void> make_directories(const std::string& path, mode_t mode);
 
 // Names of the regular entries (no dot files), sorted; at most `max_entries`, else Errc::too_large.
@@ -65,6 +65,8 @@ class FileLock {
     enum class Wait { no, yes };
     // Creates the lock file (0600) when missing. With Wait::no a held lock is Errc::locked at once.
     static Result<FileLock> acquire(const std::string& path, Wait wait);
+    // Whether somebody holds it now. The probe is a shared lock held for an instant, which acquire() outlasts.
+    static bool is_held(const std::string& path);
 
   private:
     explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}

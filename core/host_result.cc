@@ -26,8 +26,13 @@ Result<RunResult> RunResult::parse(std::string_view body) {
     result.error = value.scalar("error");
     result.output = get_output(value, "stdout");
     result.errors = get_output(value, "stderr");
+    result.output_truncated = value.scalar("stdout_truncated") == "1";
+    result.errors_truncated = value.scalar("stderr_truncated") == "1";
+    // scalar() alone would make the "0" of success out of false and 0.0.
+    const auto* status = value.find("exit");
+    const bool typed = status != nullptr && (status->if_integer() != nullptr || status->if_string() != nullptr);
     std::int64_t exit = 0;
-    if (!parse_integer(value.scalar("exit"), -1, 255, exit)) {
+    if (!typed || !parse_integer(status->scalar(), -1, 255, exit)) {
         return fail(Errc::bad_answer, "the agent's answer has no valid exit status");
     }
     result.exit = static_cast<int>(exit);
@@ -41,6 +46,8 @@ json::Value RunResult::to_json() const {
     if (error.empty() || exit != -1) {
         set_output(object, "stdout", output);
         set_output(object, "stderr", errors);
+        if (output_truncated) object.set("stdout_truncated", true);
+        if (errors_truncated) object.set("stderr_truncated", true);
     }
     if (!error.empty()) object.set("error", error);
     object.set("rtt", rtt);
@@ -70,7 +77,7 @@ json::Value PingResult::to_json() const {
     object.set("expiry", expiry);
     object.set("version", version);
     object.set("reqid", reqid);
-    if (reported_hostname != host) object.set("reported_hostname", reported_hostname);
+    if (!reported_hostname.empty() && reported_hostname != host) object.set("reported_hostname", reported_hostname);
     return object;
 }
 

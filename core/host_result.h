@@ -17,8 +17,10 @@ struct RunResult {
         -1;  // the script's 0-255; 126 killed by a signal; 127 not executable; -1 never ran, see `error`
     std::string output;  // bytes as the script wrote them
     std::string errors;
+    bool output_truncated = false;
+    bool errors_truncated = false;
     std::string error;  // why there is no result; "" when the script ran
-    std::string rtt;    // "45ms"
+    std::string rtt;     // "45ms"
     std::string reqid;
 
     bool ok() const { return exit == 0 && error.empty(); }

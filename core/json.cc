@@ -59,7 +59,7 @@ Result<Value> convert(simdjson::dom::element element, int levels) {
         case Type::INT64:
             return Value(element.get_int64().value_unsafe());
         case Type::UINT64:
-            return Value(static_cast<double>(element.get_uint64().value_unsafe()));
+            return Value(element.get_uint64().value_unsafe());
         case Type::DOUBLE:
             return Value(element.get_double().value_unsafe());
         case Type::STRING:
@@ -103,7 +103,7 @@ void append(std::string& out, const Value& value) {
         append_string(out, *text);
     } else if (const auto* flag = value.if_bool()) {
         out += *flag ? "true" : "false";
-    } else if (value.if_integer() != nullptr) {
+    } else if (value.if_integer() != nullptr || value.if_unsigned() != nullptr) {
         out += value.scalar();
     } else if (const auto* number = value.if_double()) {
         // JSON has no word for NaN and infinity.
@@ -154,6 +154,7 @@ std::string Value::scalar() const {
     if (const auto* text = if_string()) return *text;
     if (const auto* flag = if_bool()) return *flag ? "1" : "0";
     if (const auto* integer = if_integer()) return fmt::format("{}", *integer);
+    if (const auto* large = if_unsigned()) return fmt::format("{}", *large);
     if (const auto* number = if_double()) return fmt::format("{:.15g}", *number);
     return {};
 }

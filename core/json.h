@@ -19,20 +19,24 @@ using Object = std::vector<Member>;  // in the order of the document; keys are u
 
 class Value {
   public:
-    Value() = default;                                            // null
-    Value(bool value) : data_(value) {}                           // NOLINT: implicit on purpose
-    Value(int value) : data_(std::int64_t{value}) {}              // NOLINT
-    Value(std::int64_t value) : data_(value) {}                   // NOLINT
-    Value(double value) : data_(value) {}                         // NOLINT
-    Value(const char* value) : data_(std::string(value)) {}       // NOLINT
-    Value(std::string_view value) : data_(std::string(value)) {}  // NOLINT
-    Value(std::string value) : data_(std::move(value)) {}         // NOLINT
-    Value(Array value) : data_(std::move(value)) {}               // NOLINT
-    Value(Object value) : data_(std::move(value)) {}              // NOLINT
+    Value() = default;              // null
+    Value(bool value);              // NOLINT: implicit on purpose
+    Value(int value);               // NOLINT
+    Value(std::int64_t value);      // NOLINT
+    Value(std::uint64_t value);     // NOLINT
+    Value(double value);            // NOLINT
+    Value(const char* value);       // NOLINT
+    Value(std::string_view value);  // NOLINT
+    Value(std::string value);       // NOLINT
+    Value(Array value);             // NOLINT
+    Value(Object value);            // NOLINT
 
     bool is_null() const { return data_.index() == 0; }
     const bool* if_bool() const { return std::get_if<bool>(&data_); }
     const std::int64_t* if_integer() const { return std::get_if<std::int64_t>(&data_); }
+    const std::uint64_t* if_unsigned() const {
+        return std::get_if<std::uint64_t>(&data_);
+    }  // above INT64_MAX
     const double* if_double() const { return std::get_if<double>(&data_); }
     const std::string* if_string() const { return std::get_if<std::string>(&data_); }
     const Array* if_array() const { return std::get_if<Array>(&data_); }
@@ -52,13 +56,25 @@ class Value {
     void set(std::string_view key, Value value);
 
   private:
-    std::variant<std::monostate, bool, std::int64_t, double, std::string, Array, Object> data_;
+    std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object> data_;
 };
 
 struct Member {
     std::string key;
     Value value;
 };
+
+// Not in the class: there Member is incomplete, and clang wants the vector's destructor.
+inline Value::Value(bool value) : data_(value) {}
+inline Value::Value(int value) : data_(std::int64_t{value}) {}
+inline Value::Value(std::int64_t value) : data_(value) {}
+inline Value::Value(std::uint64_t value) : data_(value) {}
+inline Value::Value(double value) : data_(value) {}
+inline Value::Value(const char* value) : data_(std::string(value)) {}
+inline Value::Value(std::string_view value) : data_(std::string(value)) {}
+inline Value::Value(std::string value) : data_(std::move(value)) {}
+inline Value::Value(Array value) : data_(std::move(value)) {}
+inline Value::Value(Object value) : data_(std::move(value)) {}
 
 inline constexpr int max_depth = 32;
 

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>

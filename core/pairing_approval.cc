@@ -52,6 +52,7 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     const Registry registry(config.agents_dir());
     TRY(const FileLock lock, queue.lock());
     TRY(const PairingRequest request, queue.find(id, now));
+    TRY_DO(queue.require_listener());
     TRY(const Certificate dispatcher, Certificate::from_file(config.cert));
     std::string authority_pem;
     TRY(const Certificate certificate, sign(config, request, now, authority_pem));
@@ -59,13 +60,16 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     approval.agent = make_record(request, certificate, dispatcher.serial(), now);
     approval.serial = certificate.serial();
     approval.replaced = registry.find(request.hostname).has_value();
-    TRY_DO(registry.save(approval.agent));
+    
     const json::Value answer(json::Object{{"status", "approved"},
                                           {"cert", certificate.to_pem()},
                                           {"ca", authority_pem},
                                           {"nonce", request.nonce},
                                           {"dispatcher_serial", dispatcher.serial()}});
-    TRY_DO(queue.approve(request, answer));
+    FileSet files;
+    TRY_DO(registry.stage(files, approval.agent));
+    TRY_DO(queue.stage_approval(files, request, answer));
+    TRY_DO(files.commit());
     return approval;
 }
 

@@ -31,6 +31,11 @@ Result<PairingRequest> load(const std::string& path) {
     return PairingRequest::from_json(value);
 }
 
+// An id becomes a part of a path.
+Error bad_id() {
+    return fail(Errc::bad_request, "not the id of a pairing request");
+}
+
 }  // namespace
 
 bool is_valid_reqid(std::string_view id) {
@@ -85,7 +90,15 @@ Result<FileLock> PairingQueue::lock_listener() const {
     return lock;
 }
 
+Result<void> PairingQueue::require_listener() const {
+    if (FileLock::is_held(directory_ + "/.listener")) return success();
+    return fail(Errc::not_found,
+                "no pairing-mode is running, so the agent's connection is gone; start pairing-mode and ask again from "
+                "the agent");
+}
+
 Result<void> PairingQueue::add(const PairingRequest& request, std::size_t limit, std::int64_t now) const {
+    if (!is_valid_reqid(request.id)) return bad_id();
     TRY(const auto waiting, list(now));
     if (waiting.size() >= limit) return fail(Errc::busy, "pairing queue full");
     return create_file_atomic(path(request.id, ".json"), json::dump(request.to_json()), 0600);
@@ -93,9 +106,10 @@ Result<void> PairingQueue::add(const PairingRequest& request, std::size_t limit,
 
 Result<std::vector<PairingRequest>> PairingQueue::list(std::int64_t now) const {
     std::vector<PairingRequest> requests;
-    if (!file_exists(directory_)) return requests;
-    TRY(const auto names, list_directory(directory_, max_files));
-    for (const auto& name : names) {
+    const auto names = list_directory(directory_, max_files);
+    if (!names && names.error().code == Errc::not_found) return requests;
+    if (!names) return names.error();
+    for (const auto& name : *names) {
         if (!ends_with(name, ".json")) continue;
         auto request = load(directory_ + "/" + name);
         if (!request || request->id + ".json" != name || has_expired(*request, now) || answer(request->id))
@@ -111,22 +125,27 @@ Result<PairingRequest> PairingQueue::find(std::string_view id, std::int64_t now)
     const Error unknown = fail(
         Errc::not_found,
         fmt::format("no pairing request '{}' is waiting; see list-requests", is_valid_reqid(id) ? id : "?"));
-    if (!is_valid_reqid(id) || !file_exists(path(id, ".json"))) return unknown;
-    TRY(PairingRequest request, load(path(id, ".json")));
-    if (request.id != id || has_expired(request, now) || answer(id)) return unknown;
+    if (!is_valid_reqid(id)) return unknown;
+    auto request = load(path(id, ".json"));
+    if (!request && request.error().code == Errc::not_found) return unknown;
+    if (request && (request->id != id || has_expired(*request, now) || answer(id))) return unknown;
     return request;
 }
 
-Result<void> PairingQueue::approve(const PairingRequest& request, const json::Value& answer) const {
-    return write_file_atomic(path(request.id, ".approved"), json::dump(answer), 0600);
+Result<void> PairingQueue::stage_approval(FileSet& files, const PairingRequest& request,
+                                          const json::Value& answer) const {
+    if (!is_valid_reqid(request.id)) return bad_id();
+    return files.stage(path(request.id, ".approved"), json::dump(answer), 0600);
 }
 
 Result<void> PairingQueue::deny(const PairingRequest& request, std::string_view reason) const {
+    if (!is_valid_reqid(request.id)) return bad_id();
     const json::Value answer(json::Object{{"status", "denied"}, {"reason", reason}});
     return write_file_atomic(path(request.id, ".denied"), json::dump(answer), 0600);
 }
 
 std::optional<json::Value> PairingQueue::answer(std::string_view id) const {
+    if (!is_valid_reqid(id)) return std::nullopt;
     for (const std::string_view suffix : {".denied", ".approved"}) {
         const auto text = read_file(path(id, suffix), max_answer_bytes);
         if (!text) continue;
@@ -137,6 +156,7 @@ std::optional<json::Value> PairingQueue::answer(std::string_view id) const {
 }
 
 void PairingQueue::drop(std::string_view id) const {
+    if (!is_valid_reqid(id)) return;
     // Best effort: what stays behind expires.
     for (const std::string_view suffix : {".json", ".approved", ".denied"})
         (void)remove_file(path(id, suffix));
@@ -155,7 +175,7 @@ void PairingQueue::drop_expired(std::int64_t now) const {
     if (!names) return;
     for (const auto& name : *names) {
         const std::string id = name.substr(0, name.find('.'));
-        if (!ends_with(name, ".json") || !is_valid_reqid(id)) continue;
+        if (name != id + ".json" || !is_valid_reqid(id)) continue;
         const auto request = load(directory_ + "/" + name);
         if (!request || request->id != id || has_expired(*request, now)) drop(id);
     }

@@ -41,6 +41,8 @@ class PairingQueue {
     Result<FileLock> lock() const;
     // Held by a listener for its lifetime; Errc::locked when another one serves this queue.
     Result<FileLock> lock_listener() const;
+    // Errc::not_found when no listener holds that lock: then nobody holds the agents' connections either.
+    Result<void> require_listener() const;
 
     // Errc::busy when `limit` requests wait already. Call with the lock held.
     Result<void> add(const PairingRequest& request, std::size_t limit, std::int64_t now) const;
@@ -50,8 +52,8 @@ class PairingQueue {
     Result<std::vector<PairingRequest>> list(std::int64_t now) const;
     Result<PairingRequest> find(std::string_view id, std::int64_t now) const;  // Errc::not_found
 
-    // Leaves the listener the body of its second answer. Call with the lock held.
-    Result<void> approve(const PairingRequest& request, const json::Value& answer) const;
+    // Leaves the listener the body of its second answer, when `files` is committed. Call with the lock held.
+    Result<void> stage_approval(FileSet& files, const PairingRequest& request, const json::Value& answer) const;
     Result<void> deny(const PairingRequest& request, std::string_view reason) const;
 
     // The answer when there is one: a JSON object with "status".

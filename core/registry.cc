@@ -31,7 +31,10 @@ constexpr std::array<Field, 10> fields{{
     {"lookup_by", &AgentRecord::lookup_by},
 }};
 
-Result<AgentRecord> load(const std::string& path) {
+// The record in `file`, which must be that of the agent the file is named after: else find() would answer
+// with another agent's address.
+Result<AgentRecord> load(const std::string& directory, std::string_view file) {
+    const std::string path = fmt::format("{}/{}", directory, file);
     TRY(const std::string text, read_file(path, max_record_bytes));
     auto value = json::parse(text, max_record_bytes);
     auto record = value ? AgentRecord::from_json(*value) : Result<AgentRecord>(value.error());
@@ -39,7 +42,15 @@ Result<AgentRecord> load(const std::string& path) {
         return fail(Errc::io, fmt::format("{}: {}; repair or remove the file and pair the agent again", path,
                                           record.error().text()));
     }
+    if (record->hostname + std::string(suffix) != file) {
+        return fail(Errc::io, fmt::format("{}: holds the record of '{}'; rename or remove it", path,
+                                          record->hostname));
+    }
     return record;
+}
+
+Error unknown_agent(std::string_view hostname) {
+    return fail(Errc::not_found, fmt::format("no agent '{}' is registered; see list-agents", hostname));
 }
 
 }  // namespace
@@ -89,44 +100,48 @@ Result<std::string> Registry::path_of(std::string_view hostname) const {
 
 Result<RegistryListing> Registry::list() const {
     RegistryListing listing;
-    if (!file_exists(directory_)) return listing;
-    TRY(const auto names, list_directory(directory_, max_agents));
-    for (const auto& name : names) {
+    const auto names = list_directory(directory_, max_agents);
+    if (!names && names.error().code == Errc::not_found) return listing;
+    if (!names) return names.error();
+    for (const auto& name : *names) {
         if (name.size() <= suffix.size() ||
             name.compare(name.size() - suffix.size(), suffix.size(), suffix) != 0)
             continue;
-        auto record = load(directory_ + "/" + name);
-        if (record && record->hostname + std::string(suffix) != name) {
-            listing.problems.push_back(fmt::format("{}/{}: holds the record of '{}'; rename or remove it",
-                                                   directory_, printable(name), record->hostname));
-        } else if (record) {
+        auto record = load(directory_, name);
+        if (record) {
             listing.agents.push_back(std::move(*record));
-        } else {
-            listing.problems.push_back(record.error().text());
+        } else if (record.error().code != Errc::not_found) {  // it may have been removed meanwhile
+            listing.problems.push_back(printable(record.error().text()));
         }
     }
+    // By name: among file names "web-01.json" precedes "web.json".
+    std::sort(listing.agents.begin(), listing.agents.end(),
+              [](const AgentRecord& a, const AgentRecord& b) { return a.hostname < b.hostname; });
     return listing;
 }
 
 Result<AgentRecord> Registry::find(std::string_view hostname) const {
-    TRY(const std::string path, path_of(hostname));
-    if (!file_exists(path)) {
-        return fail(Errc::not_found, fmt::format("no agent '{}' is registered; see list-agents", hostname));
-    }
-    return load(path);
+    TRY_DO(path_of(hostname));
+    auto record = load(directory_, fmt::format("{}{}", hostname, suffix));
+    if (!record && record.error().code == Errc::not_found) return unknown_agent(hostname);
+    return record;
 }
 
 Result<void> Registry::save(const AgentRecord& record) const {
+    FileSet files;
+    TRY_DO(stage(files, record));
+    return files.commit();
+}
+
+Result<void> Registry::stage(FileSet& files, const AgentRecord& record) const {
     TRY(const std::string path, path_of(record.hostname));
     TRY_DO(make_directories(directory_, 0755));
-    return write_file_atomic(path, json::dump(record.to_json()), 0644);
+    return files.stage(path, json::dump(record.to_json()), 0644);
 }
 
 Result<void> Registry::remove(std::string_view hostname) const {
     TRY(const std::string path, path_of(hostname));
-    if (!file_exists(path)) {
-        return fail(Errc::not_found, fmt::format("no agent '{}' is registered; see list-agents", hostname));
-    }
+    if (!file_exists(path)) return unknown_agent(hostname);
     return remove_file(path);
 }
 

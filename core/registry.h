@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/file.h"
 #include "core/json.h"
 #include "core/result.h"
 
@@ -42,6 +43,8 @@ class Registry {
     Result<RegistryListing> list() const;
     Result<AgentRecord> find(std::string_view hostname) const;  // Errc::not_found
     Result<void> save(const AgentRecord& record) const;
+    // The same as part of a larger change: written when `files` is committed.
+    Result<void> stage(FileSet& files, const AgentRecord& record) const;
     Result<void> remove(std::string_view hostname) const;  // Errc::not_found
 
   private:

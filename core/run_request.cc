@@ -1,5 +1,7 @@
 #include "core/run_request.h"
 
+#include <algorithm>
+
 #include "core/timestamp.h"
 
 namespace ctrlexec {
@@ -21,6 +23,21 @@ bool has_nul(std::string_view text) {
 
 }  // namespace
 
+void RunRequest::take_arguments(const json::Value& value) {
+    const auto* array = value.if_array();
+    const bool nested = array != nullptr && std::any_of(array->begin(), array->end(), [](const json::Value& item) {
+        return item.if_array() != nullptr || item.if_object() != nullptr;
+    });
+    if (array == nullptr || nested) {
+        problem = "args must be an array";
+        return;
+    }
+    for (const auto& item : *array) {
+        arguments.push_back(item.scalar());
+        if (has_nul(arguments.back())) problem = "an argument holds a NUL byte";
+    }
+}
+
 Result<RunRequest> RunRequest::parse(std::string_view body) {
     TRY(const json::Value value, json::parse(body, max_body));
     if (value.if_object() == nullptr) return fail(Errc::bad_request, "invalid JSON", "not an object");
@@ -30,18 +47,7 @@ Result<RunRequest> RunRequest::parse(std::string_view body) {
     request.username = value.scalar("username");
     request.token = value.scalar("token");
     const auto* arguments = value.find("args");
-    if (arguments != nullptr && !arguments->is_null()) {
-        const auto* array = arguments->if_array();
-        if (array == nullptr) return fail(Errc::bad_request, "args must be an array");
-        for (const auto& item : *array) {
-            if (item.if_array() != nullptr || item.if_object() != nullptr) {
-                return fail(Errc::bad_request, "args must be an array", "of strings");
-            }
-            request.arguments.push_back(item.scalar());
-            if (has_nul(request.arguments.back()))
-                return fail(Errc::bad_request, "an argument holds a NUL byte");
-        }
-    }
+    if (arguments != nullptr && !arguments->is_null()) request.take_arguments(*arguments);
     return request;
 }
 

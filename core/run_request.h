@@ -15,15 +15,20 @@ struct RunRequest {
     std::vector<std::string> arguments;
     std::string reqid;
     std::string username;
-    std::string token;  // secret: never logged
+    std::string token;    // secret: never logged
+    std::string problem;  // why the arguments cannot be used, "" when they can
 
     // Numbers, booleans and null among the arguments become text as Perl would print them. Errc::bad_request
-    // with the baseline's words: "invalid JSON", "args must be an array".
+    // "invalid JSON" for anything but an object; wrong arguments are told by `problem`, since script and reqid are
+    // then known and belong into the answer.
     static Result<RunRequest> parse(std::string_view body);
     std::string to_json() const;
 
     // What the script finds on its stdin.
     std::string script_input(const std::string& peer_ip, std::int64_t now) const;
+
+  private:
+    void take_arguments(const json::Value& value);
 };
 
 }  // namespace ctrlexec

@@ -40,18 +40,18 @@ std::string call_head(const AgentCall& call, const std::string& host) {
                         {{"Connection", "close"}, {protocol_header, protocol_generation}});
 }
 
-asio::awaitable<Result<HttpMessage>> exchange(TlsStream& stream, Deadline& deadline, const AgentCall& call) {
+asio::awaitable<Result<HttpMessage>> exchange(TlsStream* stream, Deadline* deadline, AgentCall call) {
     const std::string host = host_port(call.address.host, call.address.port);
     std::string head = call_head(call, host);
     std::string body = call.body;
-    HttpConnection http(stream, HttpParser::Kind::response, answer_limits);
-    deadline.arm(call.read_timeout);
+    HttpConnection http(*stream,  HttpParser::Kind::response, answer_limits);
+    deadline->arm(call.read_timeout);
     // A write that fails is not the end: the agent may have answered before it closed (413, 403).
     const auto written = co_await http.write(std::move(head), std::move(body));
     auto answer = co_await http.read();
-    deadline.disarm();
+    deadline->disarm();
     if (answer) co_return std::move(answer);
-    if (deadline.expired()) {
+    if (deadline->expired()) {
         co_return fail(Errc::timed_out, fmt::format("timed out: no answer from {} within {} s", host,
                                                     call.read_timeout.count() / 1000));
     }
@@ -80,7 +80,7 @@ asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_pt
     if (!shaken) {
         co_return fail(Errc::tls_failed, fmt::format("TLS with {} failed: {}", where, shaken.error().text()));
     }
-    auto answer = co_await exchange(stream, deadline, call);
+    auto answer = co_await exchange(&stream, &deadline, std::move(call));
     if (!answer) co_return std::move(answer).error();
     deadline.arm(goodbye_timeout);
     co_await stream.shutdown();

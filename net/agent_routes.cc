@@ -1,13 +1,17 @@
 #include "net/agent_routes.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/log.h"
+#include "core/output_cap.h"
 #include "core/output_fields.h"
+#include "core/protocol.h"
 #include "core/run_request.h"
 #include "core/script_environment.h"
 #include "core/timestamp.h"
+#include "core/utf8.h"
 #include "net/child.h"
 
 namespace ctrlexec {
@@ -15,6 +19,10 @@ namespace {
 
 constexpr int killed_by_signal = 126;
 constexpr int could_not_execute = 127;
+constexpr std::size_t reserved_bytes = 2048;  // for the other members of a capped answer
+
+// What the caller can take: ours everything; an old dispatcher hangs on long answers.
+enum class Caller { ours, capped, uncapped };
 constexpr std::size_t max_ping_body = 64 * 1024;
 
 AgentAnswer json_answer(int status, json::Object body) {
@@ -36,17 +44,24 @@ AgentAnswer malformed(const AgentPeer& peer, const Error& why) {
     return json_answer(200, {{"script", ""}, {"exit", -1}, {"error", why.message}});
 }
 
-AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Result<ChildOutcome> result) {
+AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller caller,
+                     Result<ChildOutcome> result) {
     json::Value body(json::Object{{"script", request.script}});
     int exit = could_not_execute;
     if (result) {
         exit = result->signal != 0 ? killed_by_signal : result->exit_status;
         body.set("exit", exit);
+        const bool ours = caller == Caller::ours;
+        if (caller == Caller::capped) cap_output(result->output, result->error, legacy_answer_bytes - reserved_bytes);
+        if (!ours) {
+            result->output = to_utf8(result->output);
+            result->error = to_utf8(result->error);
+        }
         set_output(body, "stdout", std::move(result->output));
         set_output(body, "stderr", std::move(result->error));
-        if (result->output_truncated) body.set("stdout_truncated", true);
-        if (result->error_truncated) body.set("stderr_truncated", true);
-        if (result->signal != 0) body.set("signal", result->signal);
+        if (ours && result->output_truncated) body.set("stdout_truncated", true);
+        if (ours && result->error_truncated) body.set("stderr_truncated", true);
+        if (ours && result->signal != 0) body.set("signal", result->signal);
         if (result->input_timed_out) {
             log_event(LogLevel::warning, "stdin-timeout",
                       {{"REQID", request.reqid}, {"SCRIPT", request.script}});
@@ -60,15 +75,20 @@ AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Result<Ch
     log_event(LogLevel::info, "run",
               {{"EXIT", std::to_string(exit)},
                {"PEER", peer.ip},
+               {"REASON", result ? std::string() : result.error().text()},
                {"REQID", request.reqid},
                {"SCRIPT", request.script}});
     return {200, json::dump(body)};
 }
 
-asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                 HttpMessage request) {
+asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer, HttpMessage request,
+                                 RunningChildren* children) {
     auto parsed = RunRequest::parse(request.body);
     if (!parsed) co_return malformed(peer, parsed.error());
+    if (!parsed->problem.empty()) co_return refused(*parsed, peer, fail(Errc::bad_request, parsed->problem));
+    const Caller caller = request.has_header(protocol_header_lower)  ? Caller::ours
+                          : snapshot->config.legacy_output_cap ? Caller::capped
+                                                               : Caller::uncapped;
     auto program = snapshot->allowlist.approve(parsed->script, snapshot->config.script_dirs);
     if (!program) co_return refused(*parsed, peer, program.error());
     SpawnPlan plan(std::move(*program));
@@ -77,8 +97,8 @@ asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, 
     ChildLimits limits;
     limits.input_timeout = std::chrono::seconds(snapshot->config.stdin_timeout);
     std::string input = parsed->script_input(peer.ip, now_seconds());
-    auto outcome = co_await run_child(std::move(plan), std::move(input), limits);
-    co_return finished(*parsed, peer, std::move(outcome));
+    auto outcome = co_await run_child(std::move(plan), std::move(input), limits, children);
+    co_return finished(*parsed, peer, caller, std::move(outcome));
 }
 
 AgentAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const HttpMessage& request) {
@@ -93,10 +113,15 @@ AgentAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const Htt
                              {"reqid", reqid}});
 }
 
+bool is_executable(const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
+}
+
 AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer) {
     json::Array scripts;
     for (const auto& [name, path] : snapshot.allowlist.scripts()) {
-        const bool executable = ::access(path.c_str(), X_OK) == 0;
+        const bool executable = is_executable(path) && snapshot.allowlist.approve(name, snapshot.config.script_dirs);
         scripts.emplace_back(json::Object{{"name", name}, {"path", path}, {"executable", executable}});
     }
     json::Object tags;
@@ -128,14 +153,14 @@ AgentAnswer error_answer(const Error& error) {
 }
 
 asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                            HttpMessage request) {
+                                            HttpMessage request, RunningChildren* children) {
     const bool post = request.method == "POST";
     const bool is_run = post && request.target == "/run";
     const bool is_ping = post && request.target == "/ping";
     const bool is_capabilities = request.method == "GET" && request.target == "/capabilities";
     if (!is_run && !is_ping && !is_capabilities) co_return not_found();
     if (!snapshot->trusts(peer.serial)) co_return not_trusted(peer, request.target);
-    if (is_run) co_return co_await run(std::move(snapshot), std::move(peer), std::move(request));
+    if (is_run) co_return co_await run(std::move(snapshot), std::move(peer), std::move(request), children);
     if (is_ping) co_return ping(*snapshot, peer, request);
     co_return capabilities(*snapshot, peer);
 }

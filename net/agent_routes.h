@@ -10,6 +10,8 @@
 
 namespace ctrlexec {
 
+class RunningChildren;
+
 struct AgentPeer {
     std::string ip;
     std::string serial;  // of the peer's certificate, normal form
@@ -20,8 +22,9 @@ struct AgentAnswer {
     std::string body;
 };
 
+// `children` may be null and must outlive the call.
 asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                            HttpMessage request);
+                                            HttpMessage request, RunningChildren* children);
 
 // {"error": TEXT} with the status that belongs to the error.
 AgentAnswer error_answer(const Error& error);

@@ -3,7 +3,7 @@
 #include <fmt/format.h>
 
 #include <asio/redirect_error.hpp>
-#include <asio/signal_set.hpp>
+
 #include <asio/use_awaitable.hpp>
 #include <csignal>
 
@@ -15,7 +15,9 @@
 namespace ctrlexec {
 namespace {
 
-constexpr std::chrono::seconds drain_timeout{8};  // inside the 10 s that container engines give
+// Together inside the 10 s that container engines give; a script that ignores TERM gets KILL after 2 s.
+constexpr std::chrono::seconds drain_timeout{5};
+constexpr std::chrono::seconds terminate_timeout{3};
 constexpr HttpLimits request_limits{};            // 1 MiB, 32 headers: the baseline's
 
 void log_warnings(const AgentSnapshot& snapshot) {
@@ -47,7 +49,10 @@ void log_tls_failure(const std::string& peer, const Error& why) {
 }  // namespace
 
 AgentServer::AgentServer(Runtime& runtime, std::string config_path, std::string allowlist_path)
-    : runtime_(runtime), config_path_(std::move(config_path)), allowlist_path_(std::move(allowlist_path)) {}
+    : runtime_(runtime),
+      quit_(runtime.io(), SIGTERM, SIGINT),
+      hangup_(runtime.io(), SIGHUP),
+      config_path_(std::move(config_path)), allowlist_path_(std::move(allowlist_path)) {}
 
 Result<std::unique_ptr<AgentServer>> AgentServer::create(Runtime& runtime, std::string config_path,
                                                          std::string allowlist_path) {
@@ -73,10 +78,9 @@ void AgentServer::reload() {
 }
 
 asio::awaitable<void> AgentServer::watch_reload() {
-    asio::signal_set hangup(runtime_.io(), SIGHUP);
     for (;;) {
         std::error_code error;
-        co_await hangup.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        co_await hangup_.async_wait(asio::redirect_error(asio::use_awaitable, error));
         if (error) co_return;
         reload();
     }
@@ -89,11 +93,15 @@ asio::awaitable<int> AgentServer::serve() {
                                           [this](asio::ip::tcp::socket socket, std::string peer) {
                                               return session(std::move(socket), std::move(peer));
                                           }));
-    asio::signal_set quit(runtime_.io(), SIGTERM, SIGINT);
     std::error_code ignored;
-    co_await quit.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     listener_->stop();
-    const bool drained = co_await listener_->drain(drain_timeout);
+    bool drained = co_await listener_->drain(drain_timeout);
+    if (!drained) {
+        children_.terminate_all();
+        drained = co_await listener_->drain(terminate_timeout);
+    }
+    listener_->close_sessions();
     log_stop(drained);
     co_return 0;
 }
@@ -121,7 +129,7 @@ asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::st
         // Only a peer of ours keeps the connection: old ones expect HTTP/1.0 and its close.
         const bool keep =
             request->keep_alive && request->has_header(protocol_header_lower) && !listener_->stopping();
-        AgentAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request));
+        AgentAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request), &children_);
         const auto sent = co_await session.answer(answer.status, std::move(answer.body), keep, keep ? 1 : 0);
         if (!sent || !keep) break;
     }

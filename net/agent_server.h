@@ -2,11 +2,13 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
+#include <asio/signal_set.hpp>
 #include <memory>
 #include <string>
 
 #include "net/agent_snapshot.h"
 #include "net/listener.h"
+#include "net/running_children.h"
 #include "net/runtime.h"
 
 namespace ctrlexec {
@@ -20,7 +22,8 @@ class AgentServer {
     std::string address() const { return listener_->address(); }
     const AgentSnapshot& snapshot() const { return *snapshot_; }
 
-    // Serves until SIGTERM or SIGINT, then drains: running scripts get `drain_timeout`. SIGHUP reloads.
+    // Serves until SIGTERM or SIGINT, then drains: running scripts get `drain_timeout`, then TERM, then
+    // KILL, and their callers an answer. SIGHUP reloads.
     asio::awaitable<int> serve();
 
   private:
@@ -30,6 +33,9 @@ class AgentServer {
     void reload();
 
     Runtime& runtime_;
+    asio::signal_set quit_;    // from the start: a signal right after the readiness line must not kill us
+    asio::signal_set hangup_;
+    RunningChildren children_;
     std::string config_path_;
     std::string allowlist_path_;
     std::shared_ptr<const AgentSnapshot> snapshot_;

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "net/child_run.h"
+#include "net/running_children.h"
 
 namespace ctrlexec {
 namespace {
@@ -14,21 +15,29 @@ namespace {
 // In the coroutine's frame: goes when the frame is destroyed, also by a loop that ends while the child runs.
 class AbandonOnExit {
   public:
-    explicit AbandonOnExit(std::shared_ptr<ChildRun> run) : run_(std::move(run)) {}
+    AbandonOnExit(std::shared_ptr<ChildRun> run, RunningChildren* children)
+        : run_(std::move(run)), children_(children) {
+        if (children_ != nullptr) children_->add(run_);
+    }
     AbandonOnExit(const AbandonOnExit&) = delete;
     AbandonOnExit& operator=(const AbandonOnExit&) = delete;
-    ~AbandonOnExit() { run_->abandon(); }
+    ~AbandonOnExit() {
+        if (children_ != nullptr) children_->remove(run_);
+        run_->abandon();
+    }
 
   private:
     std::shared_ptr<ChildRun> run_;
+    RunningChildren* children_;
 };
 
 }  // namespace
 
-asio::awaitable<Result<ChildOutcome>> run_child(SpawnPlan plan, std::string input, ChildLimits limits) {
+asio::awaitable<Result<ChildOutcome>> run_child(SpawnPlan plan, std::string input, ChildLimits limits,
+                                                RunningChildren* children) {
     const auto executor = co_await asio::this_coro::executor;
     const auto run = std::make_shared<ChildRun>(executor, limits);
-    const AbandonOnExit guard(run);
+    const AbandonOnExit guard(run, children);
     CO_TRY_DO(run->start(plan, std::move(input)));
 
     // A cancelled coroutine would throw at its next co_await and so skip the child's grace.

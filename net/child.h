@@ -11,6 +11,8 @@
 
 namespace ctrlexec {
 
+class RunningChildren;
+
 struct ChildLimits {
     std::chrono::milliseconds input_timeout{10'000};  // then stdin is closed although not all was read
     std::chrono::milliseconds run_timeout{0};         // 0: none; then TERM to the group, grace, KILL
@@ -37,6 +39,8 @@ struct ChildOutcome {
 // too. When it is cancelled the group gets TERM, grace, KILL, and the result is Errc::cancelled. A child that
 // not even KILL ends, since it hangs in the kernel, is given up on after 5 s (signal == SIGKILL) and reaped
 // whenever it ends.
-asio::awaitable<Result<ChildOutcome>> run_child(SpawnPlan plan, std::string input, ChildLimits limits);
+// While it runs it is listed in `children` (which may be null and must outlive it).
+asio::awaitable<Result<ChildOutcome>> run_child(SpawnPlan plan, std::string input, ChildLimits limits,
+                                                RunningChildren* children = nullptr);
 
 }  // namespace ctrlexec

@@ -62,7 +62,7 @@ asio::awaitable<Result<Endpoints>> resolve(Runtime& runtime, std::string host, i
                                            std::chrono::milliseconds timeout) {
     std::error_code error;
     const auto literal = asio::ip::make_address(host, error);
-    if (!error) co_return Endpoints{tcp::endpoint(literal, static_cast<std::uint16_t>(port))};
+    if (!error) co_return Endpoints(1, tcp::endpoint(literal, static_cast<std::uint16_t>(port)));
     std::function<Result<Endpoints>()> work = [host, port] { return look_up(host, port); };
     auto found = co_await offload<Endpoints>(runtime.pool(), timeout, std::move(work));
     if (!found && found.error().code == Errc::timed_out) {

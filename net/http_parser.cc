@@ -48,6 +48,7 @@ Result<void> HttpParser::finish() {
         return refuse(
             fail(Errc::closed, request ? "incomplete request" : "connection closed within the answer"));
     }
+    ended_idle_ = true;
     if (request) return refuse(fail(Errc::bad_request, "empty request"));
     return refuse(fail(Errc::closed, "connection closed without an answer"));
 }
@@ -61,6 +62,7 @@ bool HttpParser::complete() const {
 }
 
 bool HttpParser::idle() const {
+    if (ended_idle_) return true;
     return state_ == State::start_line && line_.empty() && interim_responses_ == 0 && !refused_;
 }
 

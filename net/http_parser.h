@@ -72,6 +72,7 @@ class HttpParser {
     http::LineReader line_;
     http::ChunkedDecoder chunked_;
     std::optional<Error> refused_;
+    bool ended_idle_ = false;  // finish() found nothing: the refusal must not hide that
     HttpMessage message_;
 };
 

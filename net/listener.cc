@@ -26,10 +26,7 @@ std::error_code open_acceptor(tcp::acceptor& acceptor, const tcp::endpoint& endp
     return error;
 }
 
-bool out_of_descriptors(const std::error_code& error) {
-    return error == asio::error::no_descriptors || error == std::errc::too_many_files_open_in_system ||
-           error == asio::error::no_memory || error == asio::error::no_buffer_space;
-}
+
 
 // Logging stays out of coroutines: g++ 12 miscompiles initializer lists there.
 void log_accept_fail(const std::string& error) {
@@ -92,14 +89,14 @@ asio::awaitable<void> Listener::accept_loop(std::size_t max_sessions, Start star
         tcp::socket socket =
             co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
         if (stopping_) co_return;
-        if (out_of_descriptors(error)) {
-            // Accepting again at once would spin: the connection stays in the backlog.
+        if (error) {
+            // Mostly out of descriptors. Accepting again at once would spin: the connection stays in the backlog.
             log_accept_fail(error.message());
             asio::steady_timer pause(runtime_.io(), accept_pause);
             co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
             continue;
         }
-        if (error) continue;  // the peer was gone before we came
+        if (error == asio::error::connection_aborted) continue;  // the peer was gone before we came
         if (connections_ >= max_sessions) {
             log_accept_fail(fmt::format("{} connections are open, the limit", connections_));
             continue;  // the socket's destructor closes it
@@ -132,10 +129,12 @@ asio::awaitable<bool> Listener::drain(std::chrono::milliseconds timeout) {
     while (connections_ > 0 && empty_.expiry() > std::chrono::steady_clock::now()) {
         co_await empty_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    const bool drained = connections_ == 0;
+    co_return connections_ == 0;
+}
+
+void Listener::close_sessions() {
     const std::set<Session*> sessions = sessions_;
     for (auto* session : sessions) session->close();
-    co_return drained;
 }
 
 }  // namespace ctrlexec

@@ -39,8 +39,10 @@ class Listener {
 
     // No new connections; idle sessions are closed.
     void stop();
-    // True when all sessions have ended within `timeout`; then or afterwards, the rest is closed.
+    // True when all sessions have ended within `timeout`.
     asio::awaitable<bool> drain(std::chrono::milliseconds timeout);
+    // What is still open is closed at once.
+    void close_sessions();
 
     void enter(Session* session) { sessions_.insert(session); }
     void leave(Session* session) { sessions_.erase(session); }

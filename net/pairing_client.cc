@@ -10,9 +10,12 @@
 #include "core/file.h"
 #include "core/hostname.h"
 #include "core/json.h"
+#include "core/pairing_queue.h"
+#include "core/protocol.h"
 #include "core/serial.h"
 #include "core/target.h"
 #include "core/timestamp.h"
+#include "core/utf8.h"
 #include "net/connect.h"
 #include "net/deadline.h"
 #include "net/http_connection.h"
@@ -89,7 +92,10 @@ Result<void> conclude(const AgentConfig& config, const Identity& identity, const
                       const json::Value& answer) {
     const std::string_view status = answer.text("status");
     if (status == "denied")
-        return fail(Errc::denied, fmt::format("pairing denied: {}", answer.scalar("reason")));
+        {
+        const std::string reason = printable(answer.scalar("reason"));
+        return fail(reason == "approval timeout" ? Errc::timed_out : Errc::denied, "pairing denied: " + reason);
+    }
     if (status != "approved") return fail(Errc::bad_answer, "the dispatcher neither approved nor denied");
     if (!equal_constant_time(answer.text("nonce"), nonce)) {
         return fail(Errc::bad_answer,
@@ -124,13 +130,12 @@ asio::awaitable<Result<Link>> open_link(Runtime& runtime, std::string host, int 
     co_return std::move(link);
 }
 
-asio::awaitable<Result<json::Value>> next_answer(HttpConnection& http, Deadline& deadline,
-                                                 std::chrono::seconds timeout, std::string what) {
-    deadline.arm(timeout);
-    auto message = co_await http.read();
-    deadline.disarm();
+asio::awaitable<Result<json::Value>> next_answer(HttpConnection* http, Deadline* deadline, std::chrono::seconds timeout, std::string what) {
+    deadline->arm(timeout);
+    auto message = co_await http->read();
+    deadline->disarm();
     if (message) co_return parse_answer(*message);
-    if (deadline.expired())
+    if (deadline->expired())
         co_return fail(Errc::timed_out, fmt::format("{} did not come within {} s", what, timeout.count()));
     co_return fail(message.error().code, fmt::format("{} did not come: {}", what, message.error().text()));
 }
@@ -139,6 +144,10 @@ std::string pairing_body(const AgentConfig& config, const Identity& identity, co
     json::Object body{{"hostname", config.hostname}, {"csr", identity.csr_pem}, {"nonce", nonce}};
     if (config.port != 0 && config.port != 7443) body.push_back({"agent_port", config.port});
     return json::dump(json::Value(std::move(body)));
+}
+
+std::string pairing_head(const std::string& host, std::size_t length) {
+    return request_head("POST", "/pair", host, 0, true, length, {{protocol_header, protocol_generation}});
 }
 
 }  // namespace
@@ -159,20 +168,24 @@ asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig conf
     HttpConnection http(*link.stream, HttpParser::Kind::response, answer_limits);
     std::string body = pairing_body(config, identity, nonce);
     const std::string host = host_port(attempt.dispatcher, attempt.port);
-    std::string head = request_head("POST", "/pair", host, 0, true, body.size());
+    std::string head = pairing_head(host, body.size());
     link.deadline->arm(queue_timeout);
     CO_TRY_DO(co_await http.write(std::move(head), std::move(body)));
     CO_TRY(const json::Value first,
-           co_await next_answer(http, *link.deadline, queue_timeout, "the dispatcher's receipt"));
+           co_await next_answer(&http, link.deadline.get(), queue_timeout, "the dispatcher's receipt"));
     if (first.text("status") == "error") {
         co_return fail(Errc::denied,
-                       fmt::format("the dispatcher refused the request: {}", first.scalar("reason")));
+                       fmt::format("the dispatcher refused the request: {}", printable(first.scalar("reason"))));
     }
     if (first.text("status") != "pending")
         co_return fail(Errc::bad_answer, "the dispatcher did not queue the request");
+    // Nobody has authenticated this peer, and the id goes to terminals and into shell variables.
+    if (!is_valid_reqid(first.scalar("reqid"))) {
+        co_return fail(Errc::bad_answer, "the dispatcher's receipt has no valid request id");
+    }
     if (attempt.queued) attempt.queued(first.scalar("reqid"), pairing_code(identity.csr_pem));
     CO_TRY(const json::Value last,
-           co_await next_answer(http, *link.deadline, attempt.wait, "the operator's answer"));
+           co_await next_answer(&http, link.deadline.get(), attempt.wait, "the operator's answer"));
     co_return conclude(config, identity, nonce, last);
 }
 

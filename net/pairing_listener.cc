@@ -5,7 +5,7 @@
 
 #include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
-#include <asio/signal_set.hpp>
+
 #include <asio/use_awaitable.hpp>
 #include <csignal>
 
@@ -73,6 +73,7 @@ struct PairingListener::Wait {
 PairingListener::PairingListener(Runtime& runtime, const DispatcherConfig& config, PairingEvents events,
                                  FileLock lock)
     : runtime_(runtime),
+      quit_(runtime.io(), SIGTERM, SIGINT),
       config_(config),
       queue_(config.pairing_dir()),
       events_(std::move(events)),
@@ -91,7 +92,10 @@ Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtim
     TRY(FileLock lock, PairingQueue(config.pairing_dir()).lock_listener());
     std::unique_ptr<PairingListener> self(
         new PairingListener(runtime, config, std::move(events), std::move(lock)));
-    self->queue_.drop_all();
+    {
+        TRY(const FileLock queue_lock, self->queue_.lock());
+        self->queue_.drop_all();
+    }
     TlsContext::Options options;
     options.certificate = &certificate;
     options.key = &key;
@@ -108,15 +112,15 @@ asio::awaitable<int> PairingListener::serve() {
                                [this](asio::ip::tcp::socket socket, std::string peer) {
                                    return session(std::move(socket), std::move(peer));
                                }));
-    asio::signal_set quit(runtime_.io(), SIGTERM, SIGINT);
     std::error_code ignored;
-    co_await quit.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     listener_->stop();
     for (const auto& [id, wait] : waiting_) {
         wait->gone = true;
         wait->wake.cancel();
     }
     (void)co_await listener_->drain(drain_timeout);
+    listener_->close_sessions();
     log_mode("pairing-mode-stop", "");
     co_return 0;
 }
@@ -204,31 +208,39 @@ asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<TlsSession
     };
     if (queued && events_.requested) events_.requested(request);
     if (queued) runtime_.spawn(watch_hang_up(session, std::move(on_gone)));
-    const json::Value answer = co_await await_answer(wait, request.id);
-    std::string outcome = std::string(answer.text("status"));
-    if (outcome.empty()) {
-        outcome = "gone";
-    } else if (const auto sent = co_await session->answer(200, json::dump(answer), false); !sent) {
-        outcome += ", not delivered";
-    }
+    const std::string without_answer = co_await await_decision(wait, request.id);
     waiting_.erase(request.id);
-    const std::string id = request.id;
-    std::function<Result<bool>()> drop = [queue = queue_, id]() -> Result<bool> {
-        TRY(const FileLock lock, queue.lock());
-        queue.drop(id);
-        return true;
-    };
-    (void)co_await offload<bool>(runtime_.pool(), queue_timeout, std::move(drop));
+    const auto answer = co_await settle(request.id, without_answer);
+    std::string outcome = answer ? std::string(answer->text("status")) : answer.error().text();
+    if (outcome.empty()) {
+        outcome = "the agent has hung up";
+    } else if (answer) {
+        const auto sent = co_await session->answer(200, json::dump(*answer), false);
+        if (!sent || wait->gone) outcome += ", but the agent has hung up";
+    }
     log_end(request, outcome);
     if (events_.ended) events_.ended(request, outcome);
 }
 
-asio::awaitable<json::Value> PairingListener::await_answer(std::shared_ptr<Wait> wait, std::string id) {
+// The last look and the removal are one step under the queue's lock: an approval either comes before it and is
+// delivered, or finds no request any more.
+asio::awaitable<Result<json::Value>> PairingListener::settle(std::string id, std::string reason_without_answer) {
+    std::function<Result<json::Value>()> work = [queue = queue_, id, reason_without_answer]() -> Result<json::Value> {
+        TRY(const FileLock lock, queue.lock());
+        auto answer = queue.answer(id);
+        queue.drop(id);
+        if (answer) return std::move(*answer);
+        return reason_without_answer.empty() ? json::Value() : denied(reason_without_answer);
+    };
+    co_return co_await offload<json::Value>(runtime_.pool(), queue_timeout, std::move(work));
+}
+
+// Waits for the operator; returns what to tell the agent when there is no answer, "" when it is not there any more.
+asio::awaitable<std::string> PairingListener::await_decision(std::shared_ptr<Wait> wait, std::string id) {
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(pairing_lifetime);
     for (;;) {
-        if (auto answer = queue_.answer(id)) co_return std::move(*answer);
-        if (wait->gone) co_return json::Value();
-        if (std::chrono::steady_clock::now() >= give_up) co_return denied("approval timeout");
+        if (wait->gone || queue_.answer(id)) co_return std::string();
+        if (std::chrono::steady_clock::now() >= give_up) co_return std::string("approval timeout");
         wait->wake.expires_after(poll_interval);
         std::error_code ignored;
         co_await wait->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

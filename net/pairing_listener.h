@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
+#include <asio/signal_set.hpp>
 #include <functional>
 #include <map>
 #include <memory>
@@ -41,10 +42,13 @@ class PairingListener {
     asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
     asio::awaitable<Result<PairingRequest>> accept_request(std::shared_ptr<TlsSession> session);
     asio::awaitable<void> await_operator(std::shared_ptr<TlsSession> session, PairingRequest request);
-    asio::awaitable<json::Value> await_answer(std::shared_ptr<Wait> wait, std::string id);
+    asio::awaitable<std::string> await_decision(std::shared_ptr<Wait> wait, std::string id);
     asio::awaitable<void> watch_queue();
 
+    asio::awaitable<Result<json::Value>> settle(std::string id, std::string reason_without_answer);
+
     Runtime& runtime_;
+    asio::signal_set quit_;  // from the start: a signal right after the readiness line must not kill us
     DispatcherConfig config_;
     PairingQueue queue_;
     PairingEvents events_;
