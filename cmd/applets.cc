@@ -37,13 +37,15 @@ constexpr std::array<OptionSpec, 4> request_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 13> table{{
+constinit const std::array<Applet, 14> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, no_options, dispatcher_approve},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
      no_options, dispatcher_deny},
     {dispatcher, "list-agents", "", "list the registered agents", "list-agents", 0, 0, false, no_options,
      dispatcher_list_agents},
+    {dispatcher, "list-locks", "", "list the runs that hold a lock now", "list-locks", 0, 0, false,
+     no_options, dispatcher_list_locks},
     {dispatcher, "list-requests", "", "list the pairing requests that wait", "list-requests", 0, 0, false,
      no_options, dispatcher_list_requests},
     {dispatcher, "pairing-mode", "", "listen for pairing requests until interrupted", "pairing-mode", 0, 0,

@@ -22,8 +22,9 @@ struct Caller {
 };
 
 Error usage_error(const Caller& caller, std::string_view verb, std::string what) {
-    const std::string help = verb.empty() ? fmt::format("{} help", caller.program)
-                                          : fmt::format("{} help {}", caller.program, verb);
+    const std::string help = !caller.implied_verb.empty() ? caller.program + " --help"
+                             : verb.empty()               ? caller.program + " help"
+                                                          : fmt::format("{} help {}", caller.program, verb);
     return fail(Errc::usage, fmt::format("{}: {}\nTry '{}'.", caller.program, what, help));
 }
 
@@ -178,6 +179,10 @@ Result<ParsedCommand> parse_verb(const Caller& caller, const Applet& applet) {
 Result<ParsedCommand> help(const Caller& caller, const std::string& about) {
     const auto text = [&](std::string value) { return ParsedCommand{nullptr, std::move(value), {}}; };
     if (about.empty()) return text(caller.any_role ? overview() : overview_of(caller.role, caller.program));
+    if (caller.any_role && (about == "dispatcher" || about == "agent")) {
+        const Role role = about == "agent" ? Role::agent : Role::dispatcher;
+        return text(overview_of(role, "ctrl-exec " + about));
+    }
     if (const auto* applet = find_applet(caller.role, about)) return text(help_for(*applet, caller.program));
     const auto* agent = caller.any_role ? find_applet(Role::agent, about) : nullptr;
     if (agent != nullptr) return text(help_for(*agent, "ctrl-exec agent"));
@@ -226,8 +231,12 @@ Result<ParsedCommand> parse_command_line(const std::vector<std::string>& argumen
             if (!caller.rest.empty()) return shown;
             return usage_error(caller, "", "no command given");
         }
+        const bool known =
+            find_option(common_options(caller.role), first.substr(0, first.find('='))) != nullptr;
         return usage_error(caller, "",
-                           fmt::format("unknown option '{}', and no command given", printable(first)));
+                           known || first == "--" || first.empty()
+                               ? std::string("no command given")
+                               : fmt::format("unknown option '{}', and no command given", printable(first)));
     }
     const auto* applet = find_applet(caller.role, verb);
     if (applet == nullptr) return unknown_verb(caller, verb);

@@ -33,11 +33,11 @@ PairingEvents announce() {
 }  // namespace
 
 int dispatcher_pairing_mode(const Invocation& call) {
+    const auto port = port_option(call, 0);
+    if (!port) return report(call, port.error());
     auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
-    const auto port = port_option(call, config->pairing_port);
-    if (!port) return report(call, port.error());
-    config->pairing_port = *port;
+    if (*port != 0) config->pairing_port = *port;
     Runtime runtime;
     auto listener = PairingListener::create(runtime, *config, announce());
     if (!listener) return report(call, listener.error());

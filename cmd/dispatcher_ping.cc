@@ -27,16 +27,24 @@ void print_table(const Invocation& call, const std::vector<PingResult>& results)
 }  // namespace
 
 int dispatcher_ping(const Invocation& call) {
-    auto config = open_dispatcher(call);
-    if (!config) return report(call, config.error());
     const auto port = port_option(call, 0);
     if (!port) return report(call, port.error());
     auto targets = parse_targets(call.operands, *port);
     if (!targets) return report(call, targets.error());
+    const auto config = open_dispatcher(call);
+    if (!config) return report(call, config.error());
 
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config);
     if (!dispatch) return report(call, dispatch.error());
+    int code = 0;
+    AuthRequest question = hook_question(call, "ping", *targets);
+    Result<void> allowed;
+    runtime.run([&]() -> asio::awaitable<int> {
+        allowed = co_await dispatch->authorise(std::move(question), &code);
+        co_return 0;
+    });
+    if (!allowed) return report_denial(call, allowed.error(), code);
     bool all_ok = true;
     std::vector<PingResult> results;
     std::function<void(PingResult)> on_result = [&](PingResult result) {

@@ -66,11 +66,22 @@ Result<RunRequest> make_request(const Invocation& call) {
     return request;
 }
 
+int report_conflicts(const Invocation& call, const std::vector<std::string>& conflicts) {
+    if (call.has("--json")) {
+        json::Array array;
+        for (const auto& conflict : conflicts) array.emplace_back(conflict);
+        print_out(json::dump(json::Object{
+                      {"ok", 0}, {"error", "locked"}, {"code", 4}, {"conflicts", std::move(array)}}) +
+                  "\n");
+    }
+    print_error_line(
+        fmt::format("{}: already running, nothing was started: {}", call.program, fmt::join(conflicts, " ")));
+    return 1;
+}
+
 }  // namespace
 
 int dispatcher_run(const Invocation& call) {
-    auto config = open_dispatcher(call);
-    if (!config) return report(call, config.error());
     const auto port = port_option(call, 0);
     if (!port) return report(call, port.error());
     const std::span<const std::string> hosts(call.operands.data(), call.operands.size() - 1);
@@ -78,6 +89,8 @@ int dispatcher_run(const Invocation& call) {
     if (!targets) return report(call, targets.error());
     auto request = make_request(call);
     if (!request) return report(call, request.error());
+    const auto config = open_dispatcher(call);
+    if (!config) return report(call, config.error());
 
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config);
@@ -87,6 +100,20 @@ int dispatcher_run(const Invocation& call) {
                {"REQID", request->reqid},
                {"SCRIPT", request->script},
                {"USER", request->username}});
+    int code = 0;
+    AuthRequest question = hook_question(call, "run", *targets);
+    question.script = request->script;
+    question.arguments = request->arguments;
+    Result<void> allowed;
+    runtime.run([&]() -> asio::awaitable<int> {
+        allowed = co_await dispatch->authorise(std::move(question), &code);
+        co_return 0;
+    });
+    if (!allowed) return report_denial(call, allowed.error(), code);
+    std::vector<std::string> conflicts;
+    const auto locked = dispatch->lock(*targets, *request, conflicts);
+    if (!locked && !conflicts.empty()) return report_conflicts(call, conflicts);
+    if (!locked) return report(call, locked.error());
     bool all_ok = true;
     json::Array results;
     HumanOutput human;

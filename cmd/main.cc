@@ -1,4 +1,6 @@
 // One binary, every role: see cmd/applets.cc for the table.
+#include <fcntl.h>
+
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -26,10 +28,19 @@ void hide_token(int argc, char** argv) {
     }
 }
 
+// A descriptor that is closed now would become our next file or socket, and output would go into it.
+// Read-only, so that writing still fails and the exit code says so.
+void occupy_standard_descriptors() {
+    for (int fd = 0; fd <= 2; ++fd) {
+        if (::fcntl(fd, F_GETFD) < 0) (void)::open("/dev/null", O_RDONLY);
+    }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
     using namespace ctrlexec;
+    occupy_standard_descriptors();
     try {
         const std::vector<std::string> arguments(argv, argv + argc);
         hide_token(argc, argv);

@@ -45,6 +45,11 @@ int finish_output(int exit_code) {
 }
 
 int report(const Invocation& call, const Error& error) {
+    if (error.code ==
+        Errc::usage) {  // the caller is wrong, not the work: never JSON, and with the way to the help
+        print_error_line(fmt::format("{0}: {1}\nTry '{0} help {2}'.", call.program, error.text(), call.verb));
+        return info(error.code).exit_code;
+    }
     if (call.has("--json")) print_out(json::dump(json::Object{{"ok", 0}, {"error", error.text()}}) + "\n");
     print_error_line(fmt::format("{}: {}", call.program, error.text()));
     return info(error.code).exit_code;

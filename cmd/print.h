@@ -16,7 +16,8 @@ void print_error_line(std::string_view line);
 // Flushes stdout. A result that could not be written (full disk, closed pipe) is no success: 0 becomes 1.
 int finish_output(int exit_code);
 
-// "PROGRAM: message" on stderr (a JSON object on stdout with --json); returns the error's exit code.
+// "PROGRAM: message" on stderr (a JSON object on stdout with --json, unless the command line itself is
+// wrong); returns the error's exit code.
 int report(const Invocation& call, const Error& error);
 
 // Two header lines (titles, a rule), then one line a row, columns aligned. Control characters are shown as

@@ -8,6 +8,7 @@ namespace ctrlexec {
 int dispatcher_approve(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
 int dispatcher_list_agents(const Invocation& call);
+int dispatcher_list_locks(const Invocation& call);
 int dispatcher_list_requests(const Invocation& call);
 int dispatcher_pairing_mode(const Invocation& call);
 int dispatcher_ping(const Invocation& call);

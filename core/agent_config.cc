@@ -21,7 +21,8 @@ const std::vector<std::string_view> known_keys{
     "cert",
     "config_dir",
     "dispatcher_serial_path",
-    "hostname", "legacy_output_cap", 
+    "hostname",
+    "legacy_output_cap",
     "key",
     "key_type",
     "max_connections",
@@ -41,11 +42,12 @@ std::string machine_name() {
     return name;
 }
 
-// A value that names no directory would permit every one, and what a relative one permits would depend on where
-// the agent was started.
+// A value that names no directory would permit every one, and what a relative one permits would depend on
+// where the agent was started.
 Result<std::vector<std::string>> split_directories(const std::string& path, std::string_view text) {
-    const Error bad = fail(Errc::config, fmt::format("{}: script_dirs must be absolute paths with ':' in between, not '{}'",
-                                                     path, printable(text)));
+    const Error bad =
+        fail(Errc::config, fmt::format("{}: script_dirs must be absolute paths with ':' in between, not '{}'",
+                                       path, printable(text)));
     std::vector<std::string> directories;
     const bool given = !text.empty();
     while (!text.empty()) {
@@ -63,7 +65,7 @@ Result<std::vector<std::string>> split_directories(const std::string& path, std:
 
 Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(const ConfigFile file, ConfigFile::load(path));
-    TRY_DO(file.refuse_unenforced({"allowed_ips", "auth_hook", "revoked_serials"}));
+
     AgentConfig config;
     config.path = path;
     TRY(config.cert, file.required("cert"));
@@ -82,6 +84,12 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(config.script_dirs, split_directories(path, file.text("script_dirs")));
     TRY(config.stdin_timeout, file.integer("stdin_timeout", config.stdin_timeout, 1, 86400));
     TRY(config.max_connections, file.integer("max_connections", config.max_connections, 1, 100000));
+    config.auth_hook = file.text("auth_hook");
+    TRY(config.auth_hook_timeout, file.integer("auth_hook_timeout", config.auth_hook_timeout, 1, 3600));
+    config.revoked_serials = file.text("revoked_serials", config.config_dir + "/revoked-serials");
+    auto allowed = AddressList::parse(file.text("allowed_ips"));
+    if (!allowed) return fail(Errc::config, path + ": allowed_ips: " + allowed.error().message);
+    config.allowed_ips = std::move(*allowed);
     TRY(config.legacy_output_cap, file.boolean("legacy_output_cap", true));
     for (const auto& entry : file.entries()) {
         if (entry.section == "tags") config.tags[entry.key] = entry.value;

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/address_list.h"
 #include "core/key_type.h"
 #include "core/result.h"
 
@@ -26,7 +27,12 @@ struct AgentConfig {
     std::vector<std::string> script_dirs;  // empty: scripts may lie anywhere
     int stdin_timeout = 10;                // seconds
     int max_connections = 512;
-    bool legacy_output_cap = true;  // 60 KiB for a caller of the old implementation, which hangs on more than 64
+    AddressList allowed_ips;      // empty: every address
+    std::string auth_hook;        // "" for none
+    int auth_hook_timeout = 10;   // seconds
+    std::string revoked_serials;  // by default config_dir/revoked-serials
+    bool legacy_output_cap =
+        true;  // 60 KiB for a caller of the old implementation, which hangs on more than 64
     std::map<std::string, std::string> tags;
     std::vector<std::string> warnings;
 

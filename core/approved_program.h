@@ -14,6 +14,7 @@ class ApprovedProgram {
   private:
     explicit ApprovedProgram(std::string path) : path_(std::move(path)) {}
     friend class Allowlist;
+    friend class AuthHook;
     friend struct ApprovedProgramForTest;
     std::string path_;  // absolute
 };

@@ -129,7 +129,7 @@ Result<Authority> Authority::open(const std::string& directory) {
     const Paths paths(directory);
     auto certificate = Certificate::from_file(paths.certificate);
     if (!certificate && certificate.error().code == Errc::not_found) {
-        return fail(Errc::not_found,
+        return fail(Errc::config,
                     fmt::format("{} is not there: make the CA with `ctrl-exec-dispatcher setup-ca`",
                                 paths.certificate));
     }
@@ -139,7 +139,7 @@ Result<Authority> Authority::open(const std::string& directory) {
     }
     auto key = PrivateKey::from_file(paths.key);
     if (!key && key.error().code == Errc::not_found) {
-        return fail(Errc::not_found,
+        return fail(Errc::config,
                     fmt::format("{} is not there, and {} is of no use without it: restore it from a "
                                 "backup",
                                 paths.key, paths.certificate));

@@ -19,7 +19,7 @@ class Authority {
     // a crash) is used, never replaced.
     static Result<Authority> create(const std::string& directory, KeyType type, int days);
 
-    // Errc::not_found with the remedy (`setup-ca`) when there is none; checks that key and certificate match.
+    // Errc::config with the remedy (`setup-ca`) when there is none; checks that key and certificate match.
     static Result<Authority> open(const std::string& directory);
 
     // Signs a leaf: v3, subject CN=common_name, DNS SAN of it when it is a host name and IP SAN when it is an

@@ -78,6 +78,10 @@ Result<ConfigFile> ConfigFile::parse(std::string path, std::string_view text) {
 
 Result<ConfigFile> ConfigFile::load(const std::string& path) {
     auto text = read_file(path, max_config_bytes);
+    if (!text && text.error().code == Errc::not_found) {
+        return fail(Errc::config,
+                    fmt::format("{} does not exist; create it, or name another file with --config", path));
+    }
     if (!text) return fail(Errc::config, text.error().message);
     return parse(path, *text);
 }
@@ -135,16 +139,6 @@ Result<std::size_t> ConfigFile::choice(std::string_view key, std::size_t fallbac
     const auto found = std::find(words.begin(), words.end(), entry->value);
     if (found == words.end()) return bad_value(*entry, fmt::format("{}", fmt::join(words, " or ")));
     return static_cast<std::size_t>(found - words.begin());
-}
-
-Result<void> ConfigFile::refuse_unenforced(const std::vector<std::string_view>& keys) const {
-    for (const auto key : keys) {
-        const auto* entry = find(key);
-        if (entry == nullptr) continue;
-        return bad_line(path_, entry->line,
-                        fmt::format("'{}' is not enforced by this release; remove the line to run without it", key));
-    }
-    return success();
 }
 
 std::vector<std::string> ConfigFile::unknown_keys(const std::vector<std::string_view>& known) const {

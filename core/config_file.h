@@ -38,10 +38,6 @@ class ConfigFile {
     Result<std::size_t> choice(std::string_view key, std::size_t fallback,
                                std::vector<std::string_view> words) const;
 
-    // Errc::config when one of `keys` is set: settings that restrict access and that this release does not enforce must
-    // not be taken for granted.
-    Result<void> refuse_unenforced(const std::vector<std::string_view>& keys) const;
-
     // "PATH:LINE: unknown key …" for each top-section key that is not in `known`.
     std::vector<std::string> unknown_keys(const std::vector<std::string_view>& known) const;
 

@@ -44,7 +44,7 @@ std::string directory_of(const std::string& path) {
 
 Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(const ConfigFile file, ConfigFile::load(path));
-    TRY_DO(file.refuse_unenforced({"auth_hook"}));
+
     DispatcherConfig config;
     config.path = path;
     TRY(config.cert, file.required("cert"));
@@ -64,6 +64,8 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.connect_timeout, file.integer("connect_timeout", config.connect_timeout, 1, 600));
     TRY(config.max_parallel, file.integer("max_parallel", config.max_parallel, 1, 100000));
     TRY(config.cert_days, file.integer("cert_days", config.cert_days, 1, 36500));
+    config.auth_hook = file.text("auth_hook");
+    TRY(config.auth_hook_timeout, file.integer("auth_hook_timeout", config.auth_hook_timeout, 1, 3600));
     config.warnings = file.unknown_keys(known_keys);
     return config;
 }

@@ -25,13 +25,16 @@ struct DispatcherConfig {
     int pairing_port = default_pairing_port;
     int pairing_max_queue = 10;
     bool pairing_allow_cn_mismatch = false;
-    int read_timeout = 60;     // seconds to wait for a script
-    int connect_timeout = 10;  // seconds for name, connection and handshake each
-    int max_parallel = 256;    // agents talked to at the same time
-    int cert_days = 365;       // validity of the agents' certificates
+    int read_timeout = 60;       // seconds to wait for a script
+    int connect_timeout = 10;    // seconds for name, connection and handshake each
+    int max_parallel = 256;      // agents talked to at the same time
+    std::string auth_hook;       // "" for none: the command line always passes then
+    int auth_hook_timeout = 10;  // seconds
+    int cert_days = 365;         // validity of the agents' certificates
     std::vector<std::string> warnings;
 
     std::string agents_dir() const { return state_dir + "/agents"; }
+    std::string locks_dir() const { return state_dir + "/locks"; }
     std::string pairing_dir() const { return state_dir + "/pairing"; }
 
     static Result<DispatcherConfig> load(const std::string& path);

@@ -235,10 +235,18 @@ Result<FileLock> FileLock::acquire(const std::string& path, Wait wait) {
             ::usleep(1000);
             continue;
         }
-        if (errno == EWOULDBLOCK) return fail(Errc::locked, fmt::format("{} is held by another process", path));
+        if (errno == EWOULDBLOCK)
+            return fail(Errc::locked, fmt::format("{} is held by another process", path));
         return errno_error("lock", path, errno);
     }
     return FileLock(std::move(fd));
+}
+
+Result<void> FileLock::write(std::string_view note) {
+    if (::ftruncate(fd_.get(), 0) != 0 || ::lseek(fd_.get(), 0, SEEK_SET) != 0) {
+        return errno_error("write", "a lock file", errno);
+    }
+    return write_all(fd_.get(), note, "a lock file");
 }
 
 bool FileLock::is_held(const std::string& path) {

@@ -65,8 +65,11 @@ class FileLock {
     enum class Wait { no, yes };
     // Creates the lock file (0600) when missing. With Wait::no a held lock is Errc::locked at once.
     static Result<FileLock> acquire(const std::string& path, Wait wait);
-    // Whether somebody holds it now. The probe is a shared lock held for an instant, which acquire() outlasts.
+    // Whether somebody holds it now. The probe is a shared lock held for an instant, which acquire()
+    // outlasts.
     static bool is_held(const std::string& path);
+    // Replaces the lock file's content with a note about its holder.
+    Result<void> write(std::string_view note);
 
   private:
     explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}

@@ -30,7 +30,8 @@ Result<RunResult> RunResult::parse(std::string_view body) {
     result.errors_truncated = value.scalar("stderr_truncated") == "1";
     // scalar() alone would make the "0" of success out of false and 0.0.
     const auto* status = value.find("exit");
-    const bool typed = status != nullptr && (status->if_integer() != nullptr || status->if_string() != nullptr);
+    const bool typed =
+        status != nullptr && (status->if_integer() != nullptr || status->if_string() != nullptr);
     std::int64_t exit = 0;
     if (!typed || !parse_integer(status->scalar(), -1, 255, exit)) {
         return fail(Errc::bad_answer, "the agent's answer has no valid exit status");
@@ -77,7 +78,8 @@ json::Value PingResult::to_json() const {
     object.set("expiry", expiry);
     object.set("version", version);
     object.set("reqid", reqid);
-    if (!reported_hostname.empty() && reported_hostname != host) object.set("reported_hostname", reported_hostname);
+    if (!reported_hostname.empty() && reported_hostname != host)
+        object.set("reported_hostname", reported_hostname);
     return object;
 }
 

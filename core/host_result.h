@@ -20,7 +20,7 @@ struct RunResult {
     bool output_truncated = false;
     bool errors_truncated = false;
     std::string error;  // why there is no result; "" when the script ran
-    std::string rtt;     // "45ms"
+    std::string rtt;    // "45ms"
     std::string reqid;
 
     bool ok() const { return exit == 0 && error.empty(); }

@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -74,8 +73,8 @@ std::string syslog_packet(const std::string& tag, LogLevel level, const std::str
     std::tm local{};
     ::localtime_r(&now, &local);
     std::strftime(date, sizeof date, "%b %e %H:%M:%S", &local);
-    return fmt::format("<{}>{} {}[{}]: {}", facility_daemon * 8 + static_cast<int>(level), date, tag, ::getpid(),
-                       line);
+    return fmt::format("<{}>{} {}[{}]: {}", facility_daemon * 8 + static_cast<int>(level), date, tag,
+                       ::getpid(), line);
 }
 
 bool send_syslog(LogState& log, LogLevel level, const std::string& line) {

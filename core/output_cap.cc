@@ -8,7 +8,9 @@
 namespace ctrlexec {
 namespace {
 
-std::size_t json_bytes(const std::string& text) { return json::dump(json::Value(text)).size(); }
+std::size_t json_bytes(const std::string& text) {
+    return json::dump(json::Value(text)).size();
+}
 
 // The longest start of at most `bytes` that does not cut a UTF-8 sequence.
 std::string_view whole_characters(std::string_view text, std::size_t bytes) {
@@ -26,11 +28,13 @@ void cap_output(std::string& output, std::string& errors, std::size_t max_bytes)
     std::size_t keep_errors = whole_errors.size();
     const auto shown = [](const std::string& whole, std::size_t keep) {
         if (keep == whole.size()) return whole;
-        return fmt::format("{}\n[ctrl-exec: cut here; {} bytes in all]\n", whole_characters(whole, keep), whole.size());
+        return fmt::format("{}\n[ctrl-exec: cut here; {} bytes in all]\n", whole_characters(whole, keep),
+                           whole.size());
     };
     output = whole_output;
     errors = whole_errors;
-    // Escaping makes the encoded length unpredictable; a quarter less each time ends after a few dozen rounds at most.
+    // Escaping makes the encoded length unpredictable; a quarter less each time ends after a few dozen rounds
+    // at most.
     while (json_bytes(output) + json_bytes(errors) > max_bytes && keep_output + keep_errors > 0) {
         std::size_t& longer = keep_output >= keep_errors ? keep_output : keep_errors;
         longer -= longer / 4 + 1;

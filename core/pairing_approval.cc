@@ -60,7 +60,7 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     approval.agent = make_record(request, certificate, dispatcher.serial(), now);
     approval.serial = certificate.serial();
     approval.replaced = registry.find(request.hostname).has_value();
-    
+
     const json::Value answer(json::Object{{"status", "approved"},
                                           {"cert", certificate.to_pem()},
                                           {"ca", authority_pem},

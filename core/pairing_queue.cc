@@ -8,6 +8,7 @@
 #include "core/csr.h"
 #include "core/hostname.h"
 #include "core/timestamp.h"
+#include "core/utf8.h"
 
 namespace ctrlexec {
 namespace {
@@ -93,7 +94,8 @@ Result<FileLock> PairingQueue::lock_listener() const {
 Result<void> PairingQueue::require_listener() const {
     if (FileLock::is_held(directory_ + "/.listener")) return success();
     return fail(Errc::not_found,
-                "no pairing-mode is running, so the agent's connection is gone; start pairing-mode and ask again from "
+                "no pairing-mode is running, so the agent's connection is gone; start pairing-mode and ask "
+                "again from "
                 "the agent");
 }
 
@@ -122,10 +124,13 @@ Result<std::vector<PairingRequest>> PairingQueue::list(std::int64_t now) const {
 }
 
 Result<PairingRequest> PairingQueue::find(std::string_view id, std::int64_t now) const {
-    const Error unknown = fail(
-        Errc::not_found,
-        fmt::format("no pairing request '{}' is waiting; see list-requests", is_valid_reqid(id) ? id : "?"));
-    if (!is_valid_reqid(id)) return unknown;
+    if (!is_valid_reqid(id)) {
+        return fail(Errc::not_found,
+                    fmt::format("'{}' is no request id (8 to 32 hex digits); see list-requests",
+                                printable(id.substr(0, 60))));
+    }
+    const Error unknown =
+        fail(Errc::not_found, fmt::format("no pairing request '{}' is waiting; see list-requests", id));
     auto request = load(path(id, ".json"));
     if (!request && request.error().code == Errc::not_found) return unknown;
     if (request && (request->id != id || has_expired(*request, now) || answer(id))) return unknown;

@@ -53,7 +53,8 @@ class PairingQueue {
     Result<PairingRequest> find(std::string_view id, std::int64_t now) const;  // Errc::not_found
 
     // Leaves the listener the body of its second answer, when `files` is committed. Call with the lock held.
-    Result<void> stage_approval(FileSet& files, const PairingRequest& request, const json::Value& answer) const;
+    Result<void> stage_approval(FileSet& files, const PairingRequest& request,
+                                const json::Value& answer) const;
     Result<void> deny(const PairingRequest& request, std::string_view reason) const;
 
     // The answer when there is one: a JSON object with "status".

@@ -43,8 +43,8 @@ Result<AgentRecord> load(const std::string& directory, std::string_view file) {
                                           record.error().text()));
     }
     if (record->hostname + std::string(suffix) != file) {
-        return fail(Errc::io, fmt::format("{}: holds the record of '{}'; rename or remove it", path,
-                                          record->hostname));
+        return fail(Errc::io,
+                    fmt::format("{}: holds the record of '{}'; rename or remove it", path, record->hostname));
     }
     return record;
 }

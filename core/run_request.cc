@@ -25,9 +25,10 @@ bool has_nul(std::string_view text) {
 
 void RunRequest::take_arguments(const json::Value& value) {
     const auto* array = value.if_array();
-    const bool nested = array != nullptr && std::any_of(array->begin(), array->end(), [](const json::Value& item) {
-        return item.if_array() != nullptr || item.if_object() != nullptr;
-    });
+    const bool nested =
+        array != nullptr && std::any_of(array->begin(), array->end(), [](const json::Value& item) {
+            return item.if_array() != nullptr || item.if_object() != nullptr;
+        });
     if (array == nullptr || nested) {
         problem = "args must be an array";
         return;

@@ -19,8 +19,8 @@ struct RunRequest {
     std::string problem;  // why the arguments cannot be used, "" when they can
 
     // Numbers, booleans and null among the arguments become text as Perl would print them. Errc::bad_request
-    // "invalid JSON" for anything but an object; wrong arguments are told by `problem`, since script and reqid are
-    // then known and belong into the answer.
+    // "invalid JSON" for anything but an object; wrong arguments are told by `problem`, since script and
+    // reqid are then known and belong into the answer.
     static Result<RunRequest> parse(std::string_view body);
     std::string to_json() const;
 

@@ -13,10 +13,13 @@ namespace {
 // inet_pton would end at a NUL that JSON can bring, and the rest would pass unseen.
 bool is_address(int family, std::string_view text) {
     in6_addr address{};  // the larger of the two kinds
-    return text.find('\0') == std::string_view::npos && ::inet_pton(family, std::string(text).c_str(), &address) == 1;
+    return text.find('\0') == std::string_view::npos &&
+           ::inet_pton(family, std::string(text).c_str(), &address) == 1;
 }
 
-bool is_ipv6(std::string_view text) { return is_address(AF_INET6, text); }
+bool is_ipv6(std::string_view text) {
+    return is_address(AF_INET6, text);
+}
 
 Error bad_target(std::string_view text, std::string_view why) {
     return fail(Errc::usage, fmt::format("'{}' is no host: {}", printable(text.substr(0, 80)), why));

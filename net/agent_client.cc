@@ -44,7 +44,7 @@ asio::awaitable<Result<HttpMessage>> exchange(TlsStream* stream, Deadline* deadl
     const std::string host = host_port(call.address.host, call.address.port);
     std::string head = call_head(call, host);
     std::string body = call.body;
-    HttpConnection http(*stream,  HttpParser::Kind::response, answer_limits);
+    HttpConnection http(*stream, HttpParser::Kind::response, answer_limits);
     deadline->arm(call.read_timeout);
     // A write that fails is not the end: the agent may have answered before it closed (413, 403).
     const auto written = co_await http.write(std::move(head), std::move(body));

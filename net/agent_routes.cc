@@ -12,6 +12,7 @@
 #include "core/script_environment.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
+#include "net/auth_hook.h"
 #include "net/child.h"
 
 namespace ctrlexec {
@@ -52,7 +53,8 @@ AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller ca
         exit = result->signal != 0 ? killed_by_signal : result->exit_status;
         body.set("exit", exit);
         const bool ours = caller == Caller::ours;
-        if (caller == Caller::capped) cap_output(result->output, result->error, legacy_answer_bytes - reserved_bytes);
+        if (caller == Caller::capped)
+            cap_output(result->output, result->error, legacy_answer_bytes - reserved_bytes);
         if (!ours) {
             result->output = to_utf8(result->output);
             result->error = to_utf8(result->error);
@@ -81,16 +83,49 @@ AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller ca
     return {200, json::dump(body)};
 }
 
-asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer, HttpMessage request,
-                                 RunningChildren* children) {
+AuthRequest hook_question(const AgentSnapshot& snapshot, const AgentPeer& peer, std::string action,
+                          const RunRequest& request) {
+    AuthRequest question;
+    question.action = std::move(action);
+    question.script = request.script;
+    question.hosts = {snapshot.config.hostname};
+    question.arguments = request.arguments;
+    question.username = request.username;
+    question.token = request.token;
+    question.source_ip = peer.ip;
+    question.time = now_seconds();
+    return question;
+}
+
+asio::awaitable<Result<void>> ask_agent_hook(std::shared_ptr<const AgentSnapshot> snapshot,
+                                             AuthRequest question) {
+    if (snapshot->config.auth_hook.empty()) co_return success();
+    const std::chrono::seconds timeout(snapshot->config.auth_hook_timeout);
+    co_return co_await ask_hook(snapshot->config.auth_hook, std::move(question), timeout, nullptr);
+}
+
+AgentAnswer discovery_denied(const AgentPeer& peer, const Error& why) {
+    log_event(LogLevel::notice, "capabilities-deny", {{"PEER", peer.ip}, {"REASON", why.text()}});
+    return json_answer(403, {{"error", "not authorised: " + why.message}});
+}
+
+asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                 HttpMessage request, RunningChildren* children) {
     auto parsed = RunRequest::parse(request.body);
     if (!parsed) co_return malformed(peer, parsed.error());
     if (!parsed->problem.empty()) co_return refused(*parsed, peer, fail(Errc::bad_request, parsed->problem));
-    const Caller caller = request.has_header(protocol_header_lower)  ? Caller::ours
-                          : snapshot->config.legacy_output_cap ? Caller::capped
-                                                               : Caller::uncapped;
+    const Caller caller = request.has_header(protocol_header_lower) ? Caller::ours
+                          : snapshot->config.legacy_output_cap      ? Caller::capped
+                                                                    : Caller::uncapped;
     auto program = snapshot->allowlist.approve(parsed->script, snapshot->config.script_dirs);
     if (!program) co_return refused(*parsed, peer, program.error());
+    AuthRequest question = hook_question(*snapshot, peer, "run", *parsed);
+    const auto allowed = co_await ask_agent_hook(snapshot, std::move(question));
+    if (!allowed) {
+        const Error why =
+            fail(Errc::denied, "not authorised: " + allowed.error().message, allowed.error().detail);
+        co_return refused(*parsed, peer, why);
+    }
     SpawnPlan plan(std::move(*program));
     plan.arguments = parsed->arguments;
     plan.environment = script_environment();
@@ -121,7 +156,8 @@ bool is_executable(const std::string& path) {
 AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer) {
     json::Array scripts;
     for (const auto& [name, path] : snapshot.allowlist.scripts()) {
-        const bool executable = is_executable(path) && snapshot.allowlist.approve(name, snapshot.config.script_dirs);
+        const bool executable =
+            is_executable(path) && snapshot.allowlist.approve(name, snapshot.config.script_dirs);
         scripts.emplace_back(json::Object{{"name", name}, {"path", path}, {"executable", executable}});
     }
     json::Object tags;
@@ -132,6 +168,18 @@ AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer) {
                              {"version", CTRL_EXEC_VERSION},
                              {"scripts", std::move(scripts)},
                              {"tags", std::move(tags)}});
+}
+
+asio::awaitable<AgentAnswer> discover(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer) {
+    AuthRequest question = hook_question(*snapshot, peer, "discovery", RunRequest());
+    const auto allowed = co_await ask_agent_hook(snapshot, std::move(question));
+    if (!allowed) co_return discovery_denied(peer, allowed.error());
+    co_return capabilities(*snapshot, peer);
+}
+
+AgentAnswer revoked(const AgentPeer& peer) {
+    log_event(LogLevel::warning, "revoked-cert", {{"PEER", peer.ip}, {"SERIAL", peer.serial}});
+    return json_answer(403, {{"error", "certificate revoked"}});
 }
 
 AgentAnswer not_found() {
@@ -154,6 +202,7 @@ AgentAnswer error_answer(const Error& error) {
 
 asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
                                             HttpMessage request, RunningChildren* children) {
+    if (snapshot->revoked.contains(peer.serial)) co_return revoked(peer);
     const bool post = request.method == "POST";
     const bool is_run = post && request.target == "/run";
     const bool is_ping = post && request.target == "/ping";
@@ -162,7 +211,7 @@ asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot>
     if (!snapshot->trusts(peer.serial)) co_return not_trusted(peer, request.target);
     if (is_run) co_return co_await run(std::move(snapshot), std::move(peer), std::move(request), children);
     if (is_ping) co_return ping(*snapshot, peer, request);
-    co_return capabilities(*snapshot, peer);
+    co_return co_await discover(std::move(snapshot), std::move(peer));
 }
 
 }  // namespace ctrlexec

@@ -18,10 +18,12 @@ namespace {
 // Together inside the 10 s that container engines give; a script that ignores TERM gets KILL after 2 s.
 constexpr std::chrono::seconds drain_timeout{5};
 constexpr std::chrono::seconds terminate_timeout{3};
-constexpr HttpLimits request_limits{};            // 1 MiB, 32 headers: the baseline's
+constexpr HttpLimits request_limits{};  // 1 MiB, 32 headers: the baseline's
 
 void log_warnings(const AgentSnapshot& snapshot) {
     for (const auto& text : snapshot.config.warnings)
+        log_event(LogLevel::warning, "config-warn", {{"TEXT", text}});
+    for (const auto& text : snapshot.revoked.warnings())
         log_event(LogLevel::warning, "config-warn", {{"TEXT", text}});
     for (const auto& text : snapshot.allowlist.warnings())
         log_event(LogLevel::warning, "config-warn", {{"TEXT", text}});
@@ -42,6 +44,10 @@ void log_stop(bool drained) {
     log_event(LogLevel::notice, "stop", {{"DRAINED", drained ? "yes" : "no"}});
 }
 
+void log_ip_block(const std::string& peer) {
+    log_event(LogLevel::warning, "ip-block", {{"PEER", peer}});
+}
+
 void log_tls_failure(const std::string& peer, const Error& why) {
     log_event(LogLevel::warning, "tls-failure", {{"PEER", peer}, {"REASON", why.text()}});
 }
@@ -52,7 +58,8 @@ AgentServer::AgentServer(Runtime& runtime, std::string config_path, std::string 
     : runtime_(runtime),
       quit_(runtime.io(), SIGTERM, SIGINT),
       hangup_(runtime.io(), SIGHUP),
-      config_path_(std::move(config_path)), allowlist_path_(std::move(allowlist_path)) {}
+      config_path_(std::move(config_path)),
+      allowlist_path_(std::move(allowlist_path)) {}
 
 Result<std::unique_ptr<AgentServer>> AgentServer::create(Runtime& runtime, std::string config_path,
                                                          std::string allowlist_path) {
@@ -107,6 +114,11 @@ asio::awaitable<int> AgentServer::serve() {
 }
 
 asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::string peer_ip) {
+    const AddressList& allowed = snapshot_->config.allowed_ips;
+    if (!allowed.empty() && !allowed.contains(peer_ip)) {
+        log_ip_block(peer_ip);
+        co_return;
+    }
     TlsSession session(listener_, std::move(socket), std::move(peer_ip), snapshot_->tls, request_limits);
     if (const auto shaken = co_await session.handshake(); !shaken) {
         log_tls_failure(session.peer_ip(), shaken.error());

@@ -33,7 +33,7 @@ class AgentServer {
     void reload();
 
     Runtime& runtime_;
-    asio::signal_set quit_;    // from the start: a signal right after the readiness line must not kill us
+    asio::signal_set quit_;  // from the start: a signal right after the readiness line must not kill us
     asio::signal_set hangup_;
     RunningChildren children_;
     std::string config_path_;

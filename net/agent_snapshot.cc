@@ -26,6 +26,17 @@ Result<std::vector<std::string>> load_trusted(const std::string& path) {
     return serials;
 }
 
+// Whatever is wrong with these files, the agent is not set up: that is a matter of configuration.
+template <typename T>
+Result<T> usable(const std::string& path) {
+    auto result = T::from_file(path);
+    if (result) return result;
+    if (result.error().code == Errc::not_found) {
+        return fail(Errc::config, path + " does not exist; pair this agent again");
+    }
+    return fail(Errc::config, result.error().text());
+}
+
 }  // namespace
 
 Result<std::shared_ptr<const AgentSnapshot>> AgentSnapshot::load(const std::string& config_path,
@@ -41,15 +52,20 @@ Result<std::shared_ptr<const AgentSnapshot>> AgentSnapshot::load(const std::stri
                                 "--dispatcher HOST' first",
                                 config.cert));
     }
-    TRY(const Certificate authority, Certificate::from_file(config.ca));
-    TRY(const Certificate certificate, Certificate::from_file(config.cert));
-    TRY(const PrivateKey key, PrivateKey::from_file(config.key));
+    TRY(const Certificate authority, usable<Certificate>(config.ca));
+    TRY(const Certificate certificate, usable<Certificate>(config.cert));
+    TRY(const PrivateKey key, usable<PrivateKey>(config.key));
+    if (!certificate.holds_key_of(key)) {
+        return fail(Errc::config,
+                    fmt::format("{} does not belong to {}; pair this agent again", config.cert, config.key));
+    }
     snapshot->certificate_expiry = certificate.expiry_text();
     TlsContext::Options options;
     options.certificate = &certificate;
     options.key = &key;
     options.authority = &authority;
     TRY(snapshot->tls, TlsContext::create(options));
+    TRY(snapshot->revoked, SerialList::load(config.revoked_serials));
     TRY(snapshot->trusted_serials, load_trusted(config.dispatcher_serial_path));
     return std::shared_ptr<const AgentSnapshot>(std::move(snapshot));
 }

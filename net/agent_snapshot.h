@@ -9,6 +9,7 @@
 #include "core/agent_config.h"
 #include "core/allowlist.h"
 #include "core/result.h"
+#include "core/serial_list.h"
 #include "net/tls_context.h"
 
 namespace ctrlexec {
@@ -17,7 +18,8 @@ struct AgentSnapshot {
     AgentConfig config;
     Allowlist allowlist;
     std::vector<std::string> trusted_serials;  // normal form; empty: nobody is trusted
-    std::string certificate_expiry;            // OpenSSL text
+    SerialList revoked;
+    std::string certificate_expiry;  // OpenSSL text
     std::shared_ptr<TlsContext> tls;
 
     // Errc::config with the remedy for what is missing or wrong.

@@ -2,11 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 #include "core/certificate.h"
 #include "core/file.h"
 #include "core/key.h"
 #include "core/log.h"
+#include "core/run_locks.h"
 #include "net/agent_client.h"
+#include "net/auth_hook.h"
 #include "net/fan_out.h"
 
 namespace ctrlexec {
@@ -58,6 +62,20 @@ void log_result(const RunResult& result) {
                {"TARGET", result.host}});
 }
 
+void log_auth(const AuthRequest& question, const Result<void>& allowed) {
+    log_event(allowed ? LogLevel::info : LogLevel::notice, "auth",
+              {{"REASON", allowed ? std::string() : allowed.error().text()},
+               {"REQUEST", question.action},
+               {"RESULT", allowed ? "allow" : "deny"},
+               {"SCRIPT", question.script},
+               {"USER", question.username}});
+}
+
+void log_lock(std::string_view action, const std::string& host, const RunRequest& request) {
+    log_event(LogLevel::info, action,
+              {{"REQID", request.reqid}, {"SCRIPT", request.script}, {"TARGET", host}});
+}
+
 void log_result(const PingResult& result) {
     log_event(result.ok() ? LogLevel::info : LogLevel::warning, "ping",
               {{"ERROR", result.error},
@@ -92,6 +110,44 @@ Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& conf
     options.authority = &authority;
     TRY(auto tls, TlsContext::create(options));
     return Dispatch(runtime, config, std::move(tls));
+}
+
+asio::awaitable<Result<void>> Dispatch::authorise(AuthRequest question, int* code) {
+    if (config_.auth_hook.empty()) co_return success();
+    const auto allowed =
+        co_await ask_hook(config_.auth_hook, question, std::chrono::seconds(config_.auth_hook_timeout), code);
+    log_auth(question, allowed);
+    co_return allowed;
+}
+
+Result<void> Dispatch::lock(const std::vector<Target>& targets, const RunRequest& request,
+                            std::vector<std::string>& conflicts) {
+    const RunLocks locks(config_.locks_dir());
+    std::set<std::string> mine;  // two ports of one host share its lock
+    for (const auto& target : targets) {
+        if (!mine.insert(target.host).second) continue;
+        auto held = locks.acquire(target.host, request.script, request.reqid);
+        if (!held && held.error().code != Errc::locked) {
+            locks_.clear();
+            return std::move(held).error();
+        }
+        log_lock(held ? "lock-acquire" : "lock-conflict", target.host, request);
+        if (held) {
+            locks_.emplace(target.host, std::move(*held));
+        } else {
+            conflicts.push_back(target.host + ":" + request.script);
+        }
+    }
+    if (conflicts.empty()) return success();
+    locks_.clear();
+    return fail(Errc::locked, "locked");
+}
+
+void Dispatch::unlock(const std::string& host, const RunRequest& request) {
+    const auto held = locks_.find(host);
+    if (held == locks_.end()) return;
+    locks_.erase(held);
+    log_lock("lock-release", host, request);
 }
 
 asio::awaitable<Result<std::string>> Dispatch::post(Target target, std::string path, std::string body) {
@@ -145,9 +201,12 @@ asio::awaitable<PingResult> Dispatch::ping_one(Target target, std::string reqid)
 asio::awaitable<void> Dispatch::run(std::vector<Target> targets, RunRequest request,
                                     std::function<void(RunResult)> on_result) {
     const auto shared = std::make_shared<const RunRequest>(std::move(request));
+    std::map<std::string, int> left;  // results to come for each host
+    for (const auto& target : targets) ++left[target.host];
     std::function<asio::awaitable<void>(std::size_t)> work = [&](std::size_t i) -> asio::awaitable<void> {
         RunResult result = co_await run_one(targets[i], shared);
         on_result(std::move(result));
+        if (--left[targets[i].host] == 0) unlock(targets[i].host, *shared);
     };
     co_await fan_out(*runtime_, targets.size(), static_cast<std::size_t>(config_.max_parallel),
                      std::move(work));

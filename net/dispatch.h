@@ -3,11 +3,14 @@
 
 #include <asio/awaitable.hpp>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "core/auth_request.h"
 #include "core/dispatcher_config.h"
+#include "core/file.h"
 #include "core/host_result.h"
 #include "core/registry.h"
 #include "core/run_request.h"
@@ -22,6 +25,14 @@ class Dispatch {
     // Reads certificate, key and CA; Errc::config with the remedy when they are missing.
     static Result<Dispatch> create(Runtime& runtime, const DispatcherConfig& config);
 
+    // // Asks the configured auth hook; without one the command line always passes. `code`: see ask_hook.
+    asio::awaitable<Result<void>> authorise(AuthRequest question, int* code);
+
+    // Takes the lock of `script` on every target, or none: then Errc::locked, and `conflicts` lists
+    // "host:script". Each is held until its host's result has been handed over.
+    Result<void> lock(const std::vector<Target>& targets, const RunRequest& request,
+                      std::vector<std::string>& conflicts);
+
     // Each result is handed over as it comes, in completion order, one for every target.
     asio::awaitable<void> run(std::vector<Target> targets, RunRequest request,
                               std::function<void(RunResult)> on_result);
@@ -30,6 +41,7 @@ class Dispatch {
 
   private:
     Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls);
+    void unlock(const std::string& host, const RunRequest& request);
     asio::awaitable<RunResult> run_one(Target target, std::shared_ptr<const RunRequest> request);
     asio::awaitable<PingResult> ping_one(Target target, std::string reqid);
     asio::awaitable<Result<std::string>> post(Target target, std::string path, std::string body);
@@ -38,6 +50,7 @@ class Dispatch {
     DispatcherConfig config_;
     Registry registry_;
     std::shared_ptr<TlsContext> tls_;
+    std::multimap<std::string, FileLock> locks_;  // by host
 };
 
 }  // namespace ctrlexec

@@ -26,8 +26,6 @@ std::error_code open_acceptor(tcp::acceptor& acceptor, const tcp::endpoint& endp
     return error;
 }
 
-
-
 // Logging stays out of coroutines: g++ 12 miscompiles initializer lists there.
 void log_accept_fail(const std::string& error) {
     log_event(LogLevel::error, "accept-fail", {{"ERROR", error}});
@@ -89,14 +87,16 @@ asio::awaitable<void> Listener::accept_loop(std::size_t max_sessions, Start star
         tcp::socket socket =
             co_await acceptor_.async_accept(asio::redirect_error(asio::use_awaitable, error));
         if (stopping_) co_return;
+        if (error == asio::error::connection_aborted) continue;  // the peer was gone before we came
         if (error) {
-            // Mostly out of descriptors. Accepting again at once would spin: the connection stays in the backlog.
+            // Mostly out of descriptors. Accepting again at once would spin: the connection stays in the
+            // backlog.
             log_accept_fail(error.message());
             asio::steady_timer pause(runtime_.io(), accept_pause);
             co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, error));
             continue;
         }
-        if (error == asio::error::connection_aborted) continue;  // the peer was gone before we came
+
         if (connections_ >= max_sessions) {
             log_accept_fail(fmt::format("{} connections are open, the limit", connections_));
             continue;  // the socket's destructor closes it

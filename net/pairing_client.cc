@@ -91,10 +91,10 @@ Result<void> store(const AgentConfig& config, const Identity& identity, const js
 Result<void> conclude(const AgentConfig& config, const Identity& identity, const std::string& nonce,
                       const json::Value& answer) {
     const std::string_view status = answer.text("status");
-    if (status == "denied")
-        {
+    if (status == "denied") {
         const std::string reason = printable(answer.scalar("reason"));
-        return fail(reason == "approval timeout" ? Errc::timed_out : Errc::denied, "pairing denied: " + reason);
+        return fail(reason == "approval timeout" ? Errc::timed_out : Errc::denied,
+                    "pairing denied: " + reason);
     }
     if (status != "approved") return fail(Errc::bad_answer, "the dispatcher neither approved nor denied");
     if (!equal_constant_time(answer.text("nonce"), nonce)) {
@@ -130,7 +130,8 @@ asio::awaitable<Result<Link>> open_link(Runtime& runtime, std::string host, int 
     co_return std::move(link);
 }
 
-asio::awaitable<Result<json::Value>> next_answer(HttpConnection* http, Deadline* deadline, std::chrono::seconds timeout, std::string what) {
+asio::awaitable<Result<json::Value>> next_answer(HttpConnection* http, Deadline* deadline,
+                                                 std::chrono::seconds timeout, std::string what) {
     deadline->arm(timeout);
     auto message = co_await http->read();
     deadline->disarm();
@@ -174,8 +175,8 @@ asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig conf
     CO_TRY(const json::Value first,
            co_await next_answer(&http, link.deadline.get(), queue_timeout, "the dispatcher's receipt"));
     if (first.text("status") == "error") {
-        co_return fail(Errc::denied,
-                       fmt::format("the dispatcher refused the request: {}", printable(first.scalar("reason"))));
+        co_return fail(Errc::denied, fmt::format("the dispatcher refused the request: {}",
+                                                 printable(first.scalar("reason"))));
     }
     if (first.text("status") != "pending")
         co_return fail(Errc::bad_answer, "the dispatcher did not queue the request");

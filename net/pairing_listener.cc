@@ -222,10 +222,12 @@ asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<TlsSession
     if (events_.ended) events_.ended(request, outcome);
 }
 
-// The last look and the removal are one step under the queue's lock: an approval either comes before it and is
-// delivered, or finds no request any more.
-asio::awaitable<Result<json::Value>> PairingListener::settle(std::string id, std::string reason_without_answer) {
-    std::function<Result<json::Value>()> work = [queue = queue_, id, reason_without_answer]() -> Result<json::Value> {
+// The last look and the removal are one step under the queue's lock: an approval either comes before it and
+// is delivered, or finds no request any more.
+asio::awaitable<Result<json::Value>> PairingListener::settle(std::string id,
+                                                             std::string reason_without_answer) {
+    std::function<Result<json::Value>()> work = [queue = queue_, id,
+                                                 reason_without_answer]() -> Result<json::Value> {
         TRY(const FileLock lock, queue.lock());
         auto answer = queue.answer(id);
         queue.drop(id);
@@ -235,7 +237,8 @@ asio::awaitable<Result<json::Value>> PairingListener::settle(std::string id, std
     co_return co_await offload<json::Value>(runtime_.pool(), queue_timeout, std::move(work));
 }
 
-// Waits for the operator; returns what to tell the agent when there is no answer, "" when it is not there any more.
+// Waits for the operator; returns what to tell the agent when there is no answer, "" when it is not there any
+// more.
 asio::awaitable<std::string> PairingListener::await_decision(std::shared_ptr<Wait> wait, std::string id) {
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(pairing_lifetime);
     for (;;) {

@@ -12,6 +12,7 @@ Runtime::Runtime() {
 }
 
 int Runtime::run(std::function<asio::awaitable<int>()> main) {
+    io_.restart();  // a loop that once ran out of work would return at once
     std::optional<int> code;
     asio::co_spawn(io_, std::move(main), [&code](const std::exception_ptr& failure, int value) {
         if (failure) std::rethrow_exception(failure);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +18,8 @@
 #include <string_view>
 #include <system_error>
 #include <vector>
+
+#include "core/unique_fd.h"
 
 namespace ctrlexec::testing {
 
@@ -120,5 +123,25 @@ int as_ordinary_user(const Body& body) {
         return static_cast<int>(body());
     });
 }
+
+// One process tells another, or several, that it may go on.
+struct Pipe {
+    Pipe() {
+        int ends[2];
+        REQUIRE(::pipe(ends) == 0);
+        out.reset(ends[0]);
+        in.reset(ends[1]);
+    }
+    bool tell() const { return ::write(in.get(), "x", 1) == 1; }
+    bool wait() const {
+        char c = 0;
+        return ::read(out.get(), &c, 1) == 1;
+    }
+    bool is_silent_for(int milliseconds) const {
+        struct pollfd ready = {out.get(), POLLIN, 0};
+        return ::poll(&ready, 1, milliseconds) == 0;
+    }
+    UniqueFd out, in;
+};
 
 }  // namespace ctrlexec::testing

@@ -50,6 +50,11 @@ TEST_CASE("what the agent's file leaves out has the documented default") {
     CHECK(config.script_dirs.empty());
     CHECK(config.stdin_timeout == 10);
     CHECK(config.max_connections == 512);
+    CHECK(config.legacy_output_cap);
+    CHECK(config.allowed_ips.empty());
+    CHECK(config.auth_hook == "");
+    CHECK(config.auth_hook_timeout == 10);
+    CHECK(config.revoked_serials == "/etc/ctrl-exec-agent/revoked-serials");
     CHECK(config.tags.empty());
     char name[256] = {};
     REQUIRE(::gethostname(name, sizeof name - 1) == 0);
@@ -61,7 +66,9 @@ TEST_CASE("every key of the agent is read into its own field") {
         sound(required +
               "config_dir = /cfg\nstate_dir = /state\nhostname = web-01\nbind = 127.0.0.1\n"
               "port = 0\nkey_type = rsa\nscript_dirs = /a: /b c :/d\nstdin_timeout = 3\n"
-              "max_connections = 4\n[tags]\nenv = prod\nrack =\nenv = test\n[other]\nx = y\n");
+              "max_connections = 4\nlegacy_output_cap = off\nallowed_ips = 10.0.0.0/8, ::1\nauth_hook = "
+              "/hook\nauth_hook_timeout = 5\nrevoked_serials = /revoked\n[tags]\nenv = prod\nrack =\nenv = "
+              "test\n[other]\nx = y\n");
     CHECK(config.config_dir == "/cfg");
     CHECK(config.allowlist == "/cfg/scripts.conf");
     CHECK(config.dispatcher_serial_path == "/cfg/ctrl-exec-serial");
@@ -73,6 +80,13 @@ TEST_CASE("every key of the agent is read into its own field") {
     CHECK(config.script_dirs == std::vector<std::string>{"/a", "/b c", "/d"});
     CHECK(config.stdin_timeout == 3);
     CHECK(config.max_connections == 4);
+    CHECK_FALSE(config.legacy_output_cap);
+    CHECK(config.allowed_ips.contains("10.1.2.3"));
+    CHECK(config.allowed_ips.contains("::1"));
+    CHECK_FALSE(config.allowed_ips.contains("11.0.0.1"));
+    CHECK(config.auth_hook == "/hook");
+    CHECK(config.auth_hook_timeout == 5);
+    CHECK(config.revoked_serials == "/revoked");
     CHECK(config.tags == std::map<std::string, std::string>{{"env", "test"}, {"rack", ""}});
     CHECK(config.warnings.empty());
     CHECK(sound(required + "dispatcher_serial_path = /s\nconfig_dir = /cfg\n").dispatcher_serial_path ==
@@ -106,13 +120,23 @@ TEST_CASE("a required key inside a section does not count") {
 }
 
 TEST_CASE("a bad value of the agent is refused with path and line") {
-    for (const std::string line :
-         {"port = 65536", "port = -1", "key_type = dsa", "stdin_timeout = 0", "stdin_timeout = 86401",
-          "max_connections = 0", "port", "[tags", "[tags]\nké = 1"}) {
+    for (const std::string line : {"port = 65536", "port = -1", "key_type = dsa", "stdin_timeout = 0",
+                                   "stdin_timeout = 86401", "max_connections = 0", "auth_hook_timeout = 0",
+                                   "legacy_output_cap = 60", "port", "[tags", "[tags]\nké = 1"}) {
         const auto config = loaded(required + line + "\n");
         REQUIRE_MESSAGE(!config, line);
         CHECK(config.error().code == Errc::config);
         CHECK_MESSAGE(mentions(config.error().message, "agent.conf:"), config.error().message);
+    }
+}
+
+TEST_CASE("an address filter that is wrong or holds no address is refused, not switched off") {
+    for (const std::string value : {",", ", ,", "10.0.0.1, web-01", "10.0.0.0/33", "10.0.0.0/", "10.0.0",
+                                    "10.0.0.1;10.0.0.2", "fd00::/129", "[::1]", "*", "all"}) {
+        const auto config = loaded(required + "allowed_ips = " + value + "\n");
+        REQUIRE_MESSAGE(!config, value);
+        CHECK(config.error().code == Errc::config);
+        CHECK_MESSAGE(mentions(config.error().message, "agent.conf: allowed_ips: "), config.error().message);
     }
 }
 

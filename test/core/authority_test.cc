@@ -342,11 +342,11 @@ TEST_CASE("open explains what is missing or does not fit") {
         REQUIRE_FALSE(opened);
         return opened.error();
     };
-    CHECK(error().code == Errc::not_found);
+    CHECK(error().code == Errc::config);
     CHECK(mentions(error().message, "setup-ca"));
 
     dir.put("ca.crt", data("old/ca.crt"), 0644);
-    CHECK(error().code == Errc::not_found);
+    CHECK(error().code == Errc::config);
     CHECK(mentions(error().message, "ca.key is not there"));
     CHECK(mentions(error().message, "backup"));
 

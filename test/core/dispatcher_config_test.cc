@@ -51,6 +51,8 @@ TEST_CASE("what the dispatcher's file leaves out has the documented default") {
     CHECK(config.connect_timeout == 10);
     CHECK(config.max_parallel == 256);
     CHECK(config.cert_days == 365);
+    CHECK(config.auth_hook == "");
+    CHECK(config.auth_hook_timeout == 10);
 }
 
 TEST_CASE("every key of the dispatcher is read into its own field") {
@@ -59,7 +61,7 @@ TEST_CASE("every key of the dispatcher is read into its own field") {
               "ca_dir = /ca\nstate_dir = /state\nkey_type = rsa\nport = 1\n"
               "pairing_bind = ::1\npairing_port = 0\npairing_max_queue = 3\n"
               "pairing_allow_cn_mismatch = yes\nread_timeout = 4\nconnect_timeout = 5\n"
-              "max_parallel = 6\ncert_days = 7\n");
+              "max_parallel = 6\ncert_days = 7\nauth_hook = /hook\nauth_hook_timeout = 8\n");
     CHECK(config.ca_dir == "/ca");
     CHECK(config.agents_dir() == "/state/agents");
     CHECK(config.pairing_dir() == "/state/pairing");
@@ -73,6 +75,8 @@ TEST_CASE("every key of the dispatcher is read into its own field") {
     CHECK(config.connect_timeout == 5);
     CHECK(config.max_parallel == 6);
     CHECK(config.cert_days == 7);
+    CHECK(config.auth_hook == "/hook");
+    CHECK(config.auth_hook_timeout == 8);
     CHECK(config.warnings.empty());
 }
 

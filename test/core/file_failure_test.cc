@@ -1,6 +1,5 @@
 // Full disks, other users and other processes: each in a process of its own.
 #include <doctest/doctest.h>
-#include <poll.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -35,31 +34,12 @@ bool fails_with(const Result<void>& result, std::string_view part) {
     return !result && result.error().code == Errc::io && mentions(result.error().message, part);
 }
 
-// A file system of 64 KiB at `path`, seen by this process only. Needs root or user namespaces.
+// A file system of 64 KiB at `path`, seen by this process only. Needs root's capabilities.
 bool mount_small(const std::string& path) {
-    const int spaces = ::geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS;
-    return ::unshare(spaces) == 0 && ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+    return ::geteuid() == 0 && ::unshare(CLONE_NEWNS) == 0 &&
+           ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
            ::mount("none", path.c_str(), "tmpfs", 0, "size=64k") == 0;
 }
-
-struct Pipe {
-    Pipe() {
-        int ends[2];
-        REQUIRE(::pipe(ends) == 0);
-        out.reset(ends[0]);
-        in.reset(ends[1]);
-    }
-    bool tell() const { return ::write(in.get(), "x", 1) == 1; }
-    bool wait() const {
-        char c = 0;
-        return ::read(out.get(), &c, 1) == 1;
-    }
-    bool is_silent_for(int milliseconds) const {
-        struct pollfd ready = {out.get(), POLLIN, 0};
-        return ::poll(&ready, 1, milliseconds) == 0;
-    }
-    UniqueFd out, in;
-};
 
 }  // namespace
 
@@ -159,6 +139,7 @@ TEST_CASE("a file that may not be read or written says so, and is not called mis
                   return 2;
               return 0;
           }) == 0);
+    REQUIRE(::chmod((dir / "closed").c_str(), 0700) == 0);
 }
 
 TEST_CASE("a held lock is refused at once to another process, and free again when it is released") {
@@ -176,10 +157,15 @@ TEST_CASE("a held lock is refused at once to another process, and free again whe
         REQUIRE(held);
         CHECK(dir.mode("lock") == 0600);
         CHECK(can_lock() == 1);
+        CHECK(FileLock::is_held(path));
+        CHECK(in_process([&] { return FileLock::is_held(path) ? 0 : 1; }) == 0);
         CHECK(FileLock::acquire(path, FileLock::Wait::no).error().code ==
               Errc::locked);  // also in this process
     }
+    CHECK_FALSE(FileLock::is_held(path));
     CHECK(can_lock() == 0);
+    CHECK_FALSE(FileLock::is_held(dir / "missing"));
+    CHECK(dir.names() == "lock");
 }
 
 TEST_CASE("the lock of a process that is killed is free again") {

@@ -217,12 +217,12 @@ TEST_CASE("directories are made with their parents and left alone when they exis
     const mode_t before = ::umask(0);
     CHECK(make_directories(dir / "a/b/c", 0750));
     ::umask(before);
-    CHECK(dir.mode("a/b") == 0750);
+    CHECK(dir.mode("a/b") == 0755);
     CHECK(dir.mode("a/b/c") == 0750);
     CHECK(make_directories(dir / "a/b/c", 0700));
     CHECK(dir.mode("a/b/c") == 0750);
     CHECK(make_directories(dir / "a//d/", 0700));
-    CHECK(file_exists(dir / "a/d"));
+    CHECK(dir.mode("a/d") == 0700);
     CHECK(make_directories("/", 0700));
     dir.link("alias", "a");
     CHECK(make_directories(dir / "alias/e", 0700));

@@ -5,7 +5,10 @@
 #include <string>
 #include <string_view>
 
+#include "test/temp_dir.h"
+
 using namespace ctrlexec;
+using ctrlexec::testing::mentions;
 
 namespace {
 
@@ -64,6 +67,8 @@ TEST_CASE("an answer with a missing or odd exit status is never success") {
                              R"({"exit":" 0"})",
                              R"({"exit":"0 "})",
                              R"({"exit":"0\u0000"})",
+                             R"({"exit":0.0})",
+                             R"({"exit":-0.0})",
                              R"({"exit":0.5})",
                              R"({"exit":1e-300})",
                              R"({"exit":4294967296})",
@@ -126,6 +131,16 @@ TEST_CASE("output that is not UTF-8 comes through exactly, and is written as val
     CHECK(run(text).output == "a\xff");
 }
 
+TEST_CASE("output that was cut is marked as cut") {
+    CHECK(
+        mentions(dumped(R"({"exit":0,"stdout":"x","stdout_truncated":true})"), R"("stdout_truncated":true)"));
+    CHECK(mentions(dumped(R"({"exit":0,"stderr_truncated":true})"), R"("stderr_truncated":true)"));
+    for (const auto* body :
+         {R"({"exit":0})", R"({"exit":0,"stdout_truncated":false,"stderr_truncated":null})"}) {
+        CHECK_FALSE(mentions(dumped(body), "truncated"));
+    }
+}
+
 TEST_CASE("a ping's answer is understood only with its status") {
     auto ping = PingResult::parse(
         R"({"status":"ok","host":"web-01","version":"0.8.4","expiry":"Jun  7 16:28:00 2027 GMT","reqid":"r"})");
@@ -137,7 +152,7 @@ TEST_CASE("a ping's answer is understood only with its status") {
         json::dump(ping->to_json()) ==
         R"({"host":"web-01","status":"ok","rtt":"3ms","expiry":"Jun  7 16:28:00 2027 GMT","version":"0.8.4","reqid":"r"})");
     ping->host = "10.0.0.1";
-    CHECK(json::dump(ping->to_json()).find(R"("reported_hostname":"web-01"})") != std::string::npos);
+    CHECK(mentions(json::dump(ping->to_json()), R"("reported_hostname":"web-01"})"));
     for (const auto* body :
          {"{}", R"({"status":"OK"})", R"({"status":true})", R"({"status":1})", R"({"status":["ok"]})"}) {
         CHECK_MESSAGE(!PingResult::parse(body), body);

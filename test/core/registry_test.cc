@@ -178,6 +178,14 @@ TEST_CASE("what is no regular file is reported, and does not hang the listing") 
     CHECK(listed.problems.size() == 3);
 }
 
+TEST_CASE("a record that goes away while it is being listed is no problem") {
+    const TempDir dir;
+    dir.link("gone.json", "nowhere");  // in the directory, but not found when it is opened
+    const RegistryListing listed = listing(Registry(dir.path()));
+    CHECK(listed.agents.empty());
+    CHECK(listed.problems.empty());
+}
+
 TEST_CASE("other files beside the records are left alone") {
     const TempDir dir;
     const Registry registry(dir.path());
@@ -205,12 +213,13 @@ TEST_CASE("a registry that does not exist is empty, one that may not be read is 
     REQUIRE(::chmod(dir.path().c_str(), 0755) == 0);
     dir.directory("closed");
     REQUIRE(Registry(dir / "closed/agents").save(record_of("web-01")));
-    REQUIRE(::chmod((dir / "closed").c_str(), 0700) == 0);
+    REQUIRE(::chmod((dir / "closed").c_str(), 0) == 0);
     CHECK(as_ordinary_user([&] {
               const Registry registry(dir / "closed/agents");
               const auto found = registry.find("web-01");
               return !registry.list() && !found && found.error().code != Errc::not_found ? 0 : 1;
           }) == 0);
+    REQUIRE(::chmod((dir / "closed").c_str(), 0700) == 0);
 }
 
 TEST_CASE("an unknown agent is not found") {

@@ -1,0 +1,72 @@
+#include "core/auth_request.h"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/json.h"
+#include "core/timestamp.h"
+
+namespace ctrlexec {
+namespace {
+
+json::Value to_array(const std::vector<std::string>& items) {
+    json::Array array;
+    for (const auto& item : items) array.emplace_back(item);
+    return json::Value(std::move(array));
+}
+
+}  // namespace
+
+std::vector<std::string> AuthRequest::environment() const {
+    return {
+        "ENVEXEC_ACTION=" + action,
+        "ENVEXEC_SCRIPT=" + script,
+        fmt::format("ENVEXEC_HOSTS={}", fmt::join(hosts, ",")),
+        fmt::format("ENVEXEC_ARGS={}", fmt::join(arguments, " ")),
+        "ENVEXEC_ARGS_JSON=" + json::dump(to_array(arguments)),
+        "ENVEXEC_USERNAME=" + username,
+        "ENVEXEC_TOKEN=" + token,
+        "ENVEXEC_SOURCE_IP=" + source_ip,
+        "ENVEXEC_TIMESTAMP=" + iso8601(time),
+    };
+}
+
+std::string AuthRequest::input() const {
+    return json::dump(json::Object{{"action", action},
+                                   {"script", script},
+                                   {"hosts", to_array(hosts)},
+                                   {"args", to_array(arguments)},
+                                   {"username", username},
+                                   {"token", token},
+                                   {"source_ip", source_ip},
+                                   {"timestamp", iso8601(time)}});
+}
+
+Result<ApprovedProgram> AuthHook::approve(const std::string& path) {
+    struct stat status {};
+    if (path.empty() || path.front() != '/')
+        return fail(Errc::denied, "the auth hook's path must be absolute", path);
+    if (::stat(path.c_str(), &status) != 0) return fail(Errc::denied, "the auth hook is missing", path);
+    if (!S_ISREG(status.st_mode) || ::access(path.c_str(), X_OK) != 0) {
+        return fail(Errc::denied, "the auth hook is not executable", path);
+    }
+    return ApprovedProgram(path);
+}
+
+Result<void> judge_hook(int exit_status) {
+    switch (exit_status) {
+        case 0:
+            return success();
+        case 1:
+            return fail(Errc::denied, "denied");
+        case 2:
+            return fail(Errc::denied, "bad credentials");
+        case 3:
+            return fail(Errc::denied, "insufficient privilege");
+        default:
+            return fail(Errc::denied, fmt::format("hook exited {}", exit_status));
+    }
+}
+
+}  // namespace ctrlexec
