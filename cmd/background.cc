@@ -12,6 +12,19 @@
 
 namespace ctrlexec {
 
+namespace {
+
+// /dev/null, or in a root directory without devices a pipe that nobody reads.
+UniqueFd open_nowhere() {
+    UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    int ends[2];
+    if (null || ::pipe2(ends, O_CLOEXEC) != 0) return null;
+    ::close(ends[0]);
+    return UniqueFd(ends[1]);
+}
+
+}  // namespace
+
 Result<Background> Background::start() {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return errno_error("make", "a pipe", errno);
@@ -45,9 +58,9 @@ int Background::relay() {
 
 void Background::detach(const std::string& output) {
     ::setsid();
-    const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
-    if (null) {
-        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(null.get(), fd);
+    const UniqueFd nowhere = open_nowhere();
+    if (nowhere) {
+        for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) ::dup2(nowhere.get(), fd);
     }
     // Last: when the parent has read it, the caller goes on and must not find us on its stdout.
     ssize_t n = 0;

@@ -4,6 +4,7 @@
 #include <sys/types.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,9 @@ Result<void> make_directories(const std::string& path, mode_t mode);
 Result<std::vector<std::string>> list_directory(const std::string& path, std::size_t max_entries);
 
 bool file_exists(const std::string& path);
+
+// Nanoseconds since the epoch, 0 when there is no such file.
+std::int64_t modified_at(const std::string& path);
 
 // Succeeds when a file can be created in `directory`; the error names owner, our uid and the remedy.
 Result<void> check_writable(const std::string& directory);

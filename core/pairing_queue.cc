@@ -118,8 +118,12 @@ Result<std::vector<PairingRequest>> PairingQueue::list(std::int64_t now) const {
             continue;
         requests.push_back(std::move(*request));
     }
-    std::stable_sort(requests.begin(), requests.end(),
-                     [](const auto& a, const auto& b) { return a.received < b.received; });
+    // `received` has whole seconds only; the file's own time orders those of one second.
+    const auto order = [&](const PairingRequest& request) {
+        return std::pair(request.received, modified_at(path(request.id, ".json")));
+    };
+    std::sort(requests.begin(), requests.end(),
+              [&](const auto& a, const auto& b) { return order(a) < order(b); });
     return requests;
 }
 

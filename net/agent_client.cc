@@ -84,6 +84,7 @@ asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_pt
     if (!answer) co_return std::move(answer).error();
     deadline.arm(goodbye_timeout);
     co_await stream.shutdown();
+    stream.close();
     co_return std::move(answer);
 }
 

@@ -135,8 +135,8 @@ asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::st
                 break;
             AgentAnswer answer = error_answer(request.error());
             (void)co_await session.answer(answer.status, std::move(answer.body), false);
-            co_await session.discard_rest();
-            break;
+            co_await session.goodbye_unread();
+            co_return;
         }
         // Only a peer of ours keeps the connection: old ones expect HTTP/1.0 and its close.
         const bool keep =

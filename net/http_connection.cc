@@ -36,13 +36,4 @@ asio::awaitable<Result<void>> HttpConnection::write(std::string head, std::strin
     co_return co_await stream_.write(asio::buffer(body));
 }
 
-asio::awaitable<void> HttpConnection::discard(std::size_t max_bytes) {
-    std::size_t total = 0;
-    while (total < max_bytes) {
-        const auto n = co_await stream_.read_some(asio::buffer(buffer_));
-        if (!n || *n == 0) co_return;
-        total += *n;
-    }
-}
-
 }  // namespace ctrlexec

@@ -27,9 +27,7 @@ class HttpConnection {
     // Not a byte of the next message has arrived.
     bool idle() const { return parser_.idle(); }
 
-    // Reads and throws away what the peer still sends, at most `max_bytes`: closing with unread bytes would
-    // reset the connection, and the peer could lose our answer.
-    asio::awaitable<void> discard(std::size_t max_bytes);
+    //
 
   private:
     Stream& stream_;

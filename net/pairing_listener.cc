@@ -157,7 +157,8 @@ asio::awaitable<void> PairingListener::session(asio::ip::tcp::socket socket, std
         log_reject(session->peer_ip(), request.error());
         std::string body = refusal_body(request.error());
         (void)co_await session->answer(200, std::move(body), false);
-        co_await session->discard_rest();
+        co_await session->goodbye_unread();
+        co_return;
     }
     co_await session->goodbye();
 }
@@ -213,7 +214,7 @@ asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<TlsSession
     const auto answer = co_await settle(request.id, without_answer);
     std::string outcome = answer ? std::string(answer->text("status")) : answer.error().text();
     if (outcome.empty()) {
-        outcome = "the agent has hung up";
+        outcome = "gone";
     } else if (answer) {
         const auto sent = co_await session->answer(200, json::dump(*answer), false);
         if (!sent || wait->gone) outcome += ", but the agent has hung up";

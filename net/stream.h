@@ -23,7 +23,7 @@ class Stream {
     // All of it. At most 16 KiB go out as one TLS record, which old agents depend on.
     virtual asio::awaitable<Result<void>> write(asio::const_buffer buffer) = 0;
 
-    // Says goodbye and waits for the peer's; the caller's deadline bounds it. Then closed.
+    // // Says goodbye and waits for the peer's; the caller's deadline bounds it. The caller closes.
     virtual asio::awaitable<void> shutdown() = 0;
 
     // At once; whatever waits on the stream fails.

@@ -8,6 +8,7 @@ namespace ctrlexec {
 namespace {
 
 constexpr std::size_t max_discarded = 4u << 20;
+constexpr std::chrono::milliseconds stopping_goodbye_timeout{200};
 
 // Not in the coroutine: g++ 12 miscompiles initializer lists there.
 std::string answer_head(int status, int minor_version, std::size_t length, bool keep_alive) {
@@ -64,15 +65,19 @@ asio::awaitable<Result<void>> TlsSession::answer(int status, std::string body, b
     co_return success();
 }
 
-asio::awaitable<void> TlsSession::discard_rest() {
-    deadline_.arm(goodbye_timeout);
-    co_await http_.discard(max_discarded);
+asio::awaitable<void> TlsSession::goodbye() {
+    deadline_.arm(listener_->stopping() ? std::chrono::milliseconds(stopping_goodbye_timeout)
+                                        : goodbye_timeout);
+    co_await stream_.shutdown();
+    stream_.close();
     deadline_.disarm();
 }
 
-asio::awaitable<void> TlsSession::goodbye() {
+asio::awaitable<void> TlsSession::goodbye_unread() {
     deadline_.arm(goodbye_timeout);
     co_await stream_.shutdown();
+    co_await stream_.discard_raw(max_discarded);
+    stream_.close();
     deadline_.disarm();
 }
 

@@ -37,11 +37,13 @@ class TlsSession final : public Session {
     asio::awaitable<Result<void>> answer(int status, std::string body, bool keep_alive,
                                          int minor_version = 0);
 
-    // After an answer to a request that was not read to its end: see HttpConnection::discard.
-    asio::awaitable<void> discard_rest();
-
-    // Orderly end, with goodbye_timeout.
+    // // Orderly end: our close_notify, then the peer's, with goodbye_timeout (shorter when the listener is
+    // stopping).
     asio::awaitable<void> goodbye();
+
+    // The same after an answer to a request that was not read to its end: what the peer still sends is thrown
+    // away, since closing with unread bytes would reset the connection and the peer could lose our answer.
+    asio::awaitable<void> goodbye_unread();
 
     void close() override;
 

@@ -31,6 +31,10 @@ class TlsStream final : public Stream {
     asio::awaitable<void> shutdown() override;
     void close() override;
 
+    // After shutdown(): reads and drops what still arrives, undecrypted, until the peer closes or `max_bytes`
+    // have come.
+    asio::awaitable<void> discard_raw(std::size_t max_bytes);
+
     asio::ip::tcp::socket& socket() { return stream_.next_layer(); }
 
   private:
