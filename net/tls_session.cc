@@ -66,6 +66,7 @@ asio::awaitable<Result<void>> TlsSession::answer(int status, std::string body, b
 }
 
 asio::awaitable<void> TlsSession::goodbye() {
+    busy = false;  // the answer is out: a shutdown need not wait for the peer's last word
     deadline_.arm(listener_->stopping() ? std::chrono::milliseconds(stopping_goodbye_timeout)
                                         : goodbye_timeout);
     co_await stream_.shutdown();
@@ -74,6 +75,7 @@ asio::awaitable<void> TlsSession::goodbye() {
 }
 
 asio::awaitable<void> TlsSession::goodbye_unread() {
+    busy = false;
     deadline_.arm(goodbye_timeout);
     co_await stream_.shutdown();
     co_await stream_.discard_raw(max_discarded);

@@ -51,6 +51,17 @@ class Termination(unittest.TestCase):
         self.assertIn("exit:126", run.output)  # killed, and the caller is told
         poll("no process of the script is left", lambda: not processes_naming(self.deployment.directory), 5)
 
+    def test_script_that_outlasts_the_drain_time_may_clean_up(self):
+        started = self.deployment.directory / "started"
+        self.agent.script("tidy", f"#!/bin/sh\ntrap 'echo tidied; exit 5' TERM\n: >{started}\n"
+                                  "while :; do sleep 0.1; done\n")
+        self.agent.serve()
+        run = self.start_run("tidy")
+        poll("the script runs", started.exists)
+        self.agent.daemon.stop()
+        self.assertEqual(run.wait_exit(), 1)
+        self.assertRegex(run.output, r"  \[FAIL  exit:5  .*\]\ntidied\n$")
+
     def test_idle_kept_connections_do_not_delay_it(self):
         self.agent.serve()
         for _ in range(3):
