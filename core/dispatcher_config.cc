@@ -1,6 +1,7 @@
 #include "core/dispatcher_config.h"
 
 #include "core/config_file.h"
+#include "core/file.h"
 
 namespace ctrlexec {
 namespace {
@@ -34,11 +35,6 @@ const std::vector<std::string_view> known_keys{
     "state_dir",
     "timeout",
 };
-
-std::string directory_of(const std::string& path) {
-    const auto slash = path.rfind('/');
-    return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
 
 }  // namespace
 

@@ -18,12 +18,6 @@
 namespace ctrlexec {
 namespace {
 
-std::string directory_of(const std::string& path) {
-    const auto slash = path.rfind('/');
-    if (slash == std::string::npos) return ".";
-    return slash == 0 ? "/" : path.substr(0, slash);
-}
-
 Result<void> sync_directory(const std::string& directory) {
     const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) return errno_error("open", directory, errno);
@@ -84,6 +78,12 @@ std::string_view remedy(int error_number) {
 }
 
 }  // namespace
+
+std::string directory_of(const std::string& path) {
+    const auto slash = path.rfind('/');
+    if (slash == std::string::npos) return ".";
+    return slash == 0 ? "/" : path.substr(0, slash);
+}
 
 Error errno_error(std::string_view what, const std::string& path, int error_number) {
     std::string message = fmt::format("cannot {} {}: {}", what, path, std::strerror(error_number));

@@ -55,6 +55,9 @@ Result<void> make_directories(const std::string& path, mode_t mode);
 // Names of the regular entries (no dot files), sorted; at most `max_entries`, else Errc::too_large.
 Result<std::vector<std::string>> list_directory(const std::string& path, std::size_t max_entries);
 
+// The directory part of a path: "/etc" of "/etc/hosts", "/" of "/hosts", "." of "hosts".
+std::string directory_of(const std::string& path);
+
 bool file_exists(const std::string& path);
 
 // Nanoseconds since the epoch, 0 when there is no such file.

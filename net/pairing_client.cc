@@ -35,11 +35,6 @@ struct Identity {
     std::string csr_pem;
 };
 
-std::string directory_of(const std::string& path) {
-    const auto slash = path.rfind('/');
-    return slash == std::string::npos ? "." : path.substr(0, slash == 0 ? 1 : slash);
-}
-
 Result<void> check_directories(const AgentConfig& config) {
     for (const std::string& path : {config.cert, config.key, config.ca, config.dispatcher_serial_path}) {
         TRY_DO(check_writable(directory_of(path)));

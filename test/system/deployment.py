@@ -7,29 +7,17 @@ the test when a daemon did not end with 0 on SIGTERM, when a process was left be
 import json
 import os
 import pathlib
-import re
 import shutil
 import signal
 import subprocess
 import tempfile
 import time
 
+from processes import DEADLINE, Daemon, poll, processes_naming
+
 BIN = pathlib.Path(os.environ["CTRL_EXEC_BIN_DIR"])
 BUILD = os.environ["CTRL_EXEC_BUILD"]
-DEADLINE = 40  # seconds; only something that hangs comes near it
 TIME = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} GMT"  # OpenSSL's text
-
-
-def poll(what, probe, seconds=DEADLINE):
-    """The first true value of probe(); fails when there is none in time."""
-    end = time.monotonic() + seconds
-    while True:
-        value = probe()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"waited {seconds} s in vain: {what}")
-        time.sleep(0.01)
 
 
 def write_settings(path, settings):
@@ -38,94 +26,6 @@ def write_settings(path, settings):
 
 def mode(path):
     return f"{path.stat().st_mode & 0o7777:04o}"
-
-
-def processes_naming(directory):
-    """Ids of the processes that have the directory in their command line."""
-    found = []
-    for entry in pathlib.Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
-            continue
-        try:
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            if state != "Z" and os.fsencode(f"{directory}/") in (entry / "cmdline").read_bytes():
-                found.append(int(entry.name))
-        except OSError:
-            pass  # it has ended meanwhile
-    return found
-
-
-class Daemon:
-    """A process in the background. `stop` expects it to end with 0 on SIGTERM."""
-
-    def __init__(self, argv, environment, output, log, cwd=None):
-        self.output_path, self.log_path = output, log
-        with open(output, "wb") as out, open(log, "wb") as err:
-            self.process = subprocess.Popen([str(word) for word in argv], env=environment, cwd=cwd,
-                                            stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-        self.pid = self.process.pid
-
-    @property
-    def output(self):
-        return self.output_path.read_text(errors="replace")
-
-    @property
-    def log(self):
-        return self.log_path.read_text(errors="replace")
-
-    def describe(self):
-        return f"{self.process.args}\nstdout: {self.output}\nstderr: {self.log}"
-
-    def wait_output(self, pattern):
-        """Waits for a line of stdout that matches, and returns the match."""
-
-        def find():
-            ended = self.process.poll() is not None
-            found = re.search(pattern, self.output, re.M)
-            if not found and ended:
-                raise AssertionError(f"ended before {pattern!r} appeared: {self.describe()}")
-            return found
-
-        return poll(pattern, find)
-
-    def wait_log(self, pattern, count=1):
-        return poll(f"log: {pattern}", lambda: len(re.findall(pattern, self.log, re.M)) >= count)
-
-    def wait_listening(self):
-        self.address = self.wait_output(r"listening on (\S+:\d+)$")[1]
-        self.port = int(self.address.rpartition(":")[2])
-        return self
-
-    def wait_exit(self):
-        try:
-            return self.process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"did not end within {DEADLINE} s: {self.describe()}") from None
-
-    def running(self):
-        return self.process.poll() is None
-
-    def signal(self, number):
-        self.process.send_signal(number)
-
-    def stop(self):
-        self.signal(signal.SIGTERM)
-        status = self.wait_exit()
-        if status != 0:
-            raise AssertionError(f"ended with {status} on SIGTERM: {self.describe()}")
-
-    def kill(self):
-        if self.running():
-            self.process.kill()
-        self.process.wait()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, *_):
-        if kind is None and self.running():
-            self.stop()
-        self.kill()
 
 
 class Deployment:

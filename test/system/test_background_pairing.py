@@ -1,4 +1,4 @@
-"""`X=$(ctrl-exec-agent request-pairing --background …)` returns at once; a process in the background does the rest."""
+"""`X=$(ctrl-exec-agent request-pairing --background …)` returns at once; a background process does the rest."""
 
 import ctypes
 import os
@@ -6,7 +6,8 @@ import subprocess
 import time
 import unittest
 
-from deployment import Deployment, poll, processes_naming
+from deployment import Deployment
+from processes import poll, processes_naming
 
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -33,7 +34,8 @@ class Background(unittest.TestCase):
         return value, pid
 
     def exit_code(self, pid):
-        poll("the process in the background ends", lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
+        poll("the process in the background ends",
+             lambda: os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT))
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
     def test_returns_the_request_and_stores_the_certificate_later(self):

@@ -1,5 +1,6 @@
 """What is wrong is named, with the remedy and the right exit code; nothing is half written, nothing overwritten."""
 
+import itertools
 import os
 import re
 import time
@@ -41,9 +42,11 @@ class Configuration(unittest.TestCase):
         return path
 
     def test_malformed_line_is_named(self):
+        dispatchers, agents = (itertools.cycle([pair for pair in self.commands() if pair[0] == name])
+                               for name in ("ctrl-exec.conf", "agent.conf"))
         for bad in ("no equals sign", "= value", "two words = x", "[unfinished", "port = 0x1bb", "port = 99999999999",
                     "port =", "key_type = dsa", "cert = a\x01b", "cert ="):
-            for name, argv in self.commands():
+            for name, argv in (next(dispatchers), next(agents)):
                 with self.subTest(line=bad, command=argv("conf")[3]):
                     path = self.edited(name, lambda lines, bad=bad: [*lines, "# comment", bad])
                     number = len(path.read_text().splitlines())
@@ -81,8 +84,7 @@ class Configuration(unittest.TestCase):
         self.assertIn(f"{path}:1: unknown key 'colour'".encode(), done.stderr)
 
     def test_json_says_it_too(self):
-        done = self.deployment.execute([BIN / "ctrl-exec-dispatcher", "--config", "/nonexistent", "list-agents", "--json"],
-                                       check=78)
+        done = self.deployment.dispatcher("--config", "/nonexistent", "list-agents", "--json", check=78)
         self.assertRegex(done.stdout, rb'^\{"ok":0,"error":"[^\n]*/nonexistent[^\n]*"\}\n$')
 
 
@@ -205,7 +207,7 @@ class HangUp(unittest.TestCase):
         with Deployment() as deployment:
             agent = deployment.agent("web-01")
             with deployment.pairing_mode() as listener, agent.request_pairing(listener) as asking:
-                deployment.wait_request("web-01")
+                asking.wait_output("^Pairing request sent")
                 listener.kill()
                 self.assertEqual(asking.wait_exit(), 1)
                 self.assertIn("the operator's answer", asking.log)

@@ -1,4 +1,4 @@
-"""What the certificates say, as OpenSSL reads them: a CA that signs leaves only, leaves for both roles, long serials."""
+"""Certificates as OpenSSL reads them: a CA that signs leaves only, leaves for both roles, long random serials."""
 
 import calendar
 import re

@@ -38,7 +38,8 @@ class Mixes(unittest.TestCase):
                     with self.subTest(ca=ca_type, dispatcher=dispatcher_type, agent=agent_type):
                         agent.serial.write_text(serial + "\n")
                         with agent.serve().daemon:
-                            [result] = deployment.json("run", "--config", config, agent.target, "echo", "--", "hello")["results"]
+                            [result] = deployment.json("run", "--config", config, agent.target, "echo", "--",
+                                                       "hello")["results"]
                             self.assertEqual((result["exit"], result["stdout"]), (0, "hello\n"))
                             [result] = deployment.json("ping", "--config", config, agent.target)["results"]
                             self.assertEqual(result["status"], "ok")

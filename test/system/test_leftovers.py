@@ -3,7 +3,8 @@
 import os
 import unittest
 
-from deployment import Deployment, poll, processes_naming
+from deployment import Deployment
+from processes import poll, processes_naming
 from wire import TlsClient, request
 
 
@@ -59,7 +60,8 @@ class Leftovers(unittest.TestCase):
         poll("it is reaped", lambda: not children(self.agent.daemon.pid))
 
     def test_background_process_of_a_script_is_killed(self):
-        self.agent.script("leaves", f"#!/bin/sh\nsh -c 'while :; do sleep 1; done' {self.deployment.directory}/left &\n")
+        self.agent.script("leaves", "#!/bin/sh\n"
+                                    f"sh -c 'while :; do sleep 1; done' {self.deployment.directory}/left &\n")
         self.agent.serve()
         self.deployment.dispatcher("run", self.agent.target, "leaves")
         poll("it is gone", lambda: processes_naming(self.deployment.directory) == [self.agent.daemon.pid], 5)

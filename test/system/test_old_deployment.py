@@ -60,7 +60,8 @@ class OldDeployment(unittest.TestCase):
 
     def test_agent_is_paired(self):
         expiry = json.loads((OLD / "agent1.json").read_text())["expiry"]
-        self.assertEqual(self.agent.command("pairing-status").stdout.decode(), f"Paired. Certificate expires: {expiry}\n")
+        status = self.agent.command("pairing-status").stdout.decode()
+        self.assertEqual(status, f"Paired. Certificate expires: {expiry}\n")
 
     def test_old_certificates_on_both_sides(self):
         self.agent.serve()

@@ -8,7 +8,7 @@ import threading
 import unittest
 
 from deployment import Deployment
-from test_pairing_wire import make_csr
+from wire import make_csr
 
 
 class FakeServer:
@@ -183,7 +183,8 @@ class OldDispatcher(unittest.TestCase):
         agent.command("pairing-status")
 
     def test_answer_without_a_dispatcher_serial_pairs_but_trusts_nobody(self):
-        agent, _, done = self.request("web-03", lambda asked: [self.PENDING, self.approval(asked, dispatcher_serial=None)])
+        agent, _, done = self.request(
+            "web-03", lambda asked: [self.PENDING, self.approval(asked, dispatcher_serial=None)])
         self.assertEqual(done.returncode, 0, done.stderr)
         agent.serve()
         [result] = self.deployment.json("ping", agent.target, check=1)["results"]

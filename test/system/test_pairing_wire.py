@@ -8,16 +8,10 @@ import subprocess
 import unittest
 
 from deployment import Deployment
-from wire import TlsClient, curl, request, s_client, split_address
+from wire import TlsClient, curl, make_csr, request, s_client, split_address
 
 INVALID = {"status": "error", "reason": "invalid request"}
 NONCE = "0123456789abcdef0123456789abcdef"
-
-
-def make_csr(name, *options):
-    return subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                           "-keyout", "/dev/null", "-subj", f"/CN={name}", *options],
-                          check=True, capture_output=True, timeout=30).stdout.decode()
 
 
 class PairingPort(unittest.TestCase):

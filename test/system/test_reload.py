@@ -3,7 +3,8 @@
 import signal
 import unittest
 
-from deployment import Deployment, poll
+from deployment import Deployment
+from processes import poll
 from wire import TlsClient, request
 
 

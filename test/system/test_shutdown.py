@@ -6,7 +6,8 @@ import subprocess
 import time
 import unittest
 
-from deployment import DEADLINE, Deployment, poll, processes_naming
+from deployment import Deployment
+from processes import DEADLINE, poll, processes_naming
 from wire import TlsClient, request
 
 
@@ -39,8 +40,9 @@ class Termination(unittest.TestCase):
 
     def test_script_that_outlasts_the_drain_time_is_killed_with_all_its_processes(self):
         started = self.deployment.directory / "started"
-        self.agent.script("forever", f"#!/bin/sh\ntrap '' TERM\nsh -c 'trap \"\" TERM; : >{started}; while :; do sleep 1; "
-                                     f"done' {self.deployment.directory}/grandchild\n")
+        stubborn = f"trap '' TERM; : >{started}; while :; do sleep 1; done"
+        self.agent.script("forever", "#!/bin/sh\ntrap '' TERM\n"
+                                     f'sh -c "{stubborn}" {self.deployment.directory}/grandchild\n')
         self.agent.serve()
         run = self.start_run("forever")
         poll("the script runs", started.exists)
@@ -60,7 +62,7 @@ class Termination(unittest.TestCase):
         poll("the script runs", started.exists)
         self.agent.daemon.stop()
         self.assertEqual(run.wait_exit(), 1)
-        self.assertRegex(run.output, r"  \[FAIL  exit:5  .*\]\ntidied\n$")
+        self.assertRegex(run.output, r"  \[FAIL  exit:5  .*\]\ntidied\n")
 
     def test_idle_kept_connections_do_not_delay_it(self):
         self.agent.serve()

@@ -186,8 +186,8 @@ class Agent(unittest.TestCase):
         status, code, body, said = self.curl("/ping", "--header", "Transfer-Encoding: chunked",
                                              data=b'{"reqid":"' + b"c" * 100 + b'"}')
         self.assertEqual((status, code, json.loads(body)["reqid"]), (0, 200, "c" * 100), said)
-        answer = self.ask(b"POST /ping HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\n{\"r\r\nA\r\neqid\":\"r1\""
-                          b"\r\n1\r\n}\r\n0\r\nTrailer: x\r\n\r\n")
+        answer = self.ask(b"POST /ping HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n"
+                          b'3;x=y\r\n{"r\r\nA\r\neqid":"r1"\r\n1\r\n}\r\n0\r\nTrailer: x\r\n\r\n')
         self.assertEqual(answer.json["reqid"], "r1")
 
     def test_request_in_single_bytes_with_bare_line_feeds_and_any_case(self):
@@ -204,7 +204,8 @@ class Agent(unittest.TestCase):
             self.assertEqual((answer.status_line, answer.json["reqid"]), ("HTTP/1.1 200 OK", reqid))
         client.send(request("POST", "/ping", {"reqid": "last"}, "X-Ctrl-Exec: 1", "Connection: close"))
         self.assertEqual(client.only_answer().json["reqid"], "last")
-        for data in (request("POST", "/ping", {}), request("POST", "/ping", {}, "Connection: keep-alive", version="1.0"),
+        for data in (request("POST", "/ping", {}),
+                     request("POST", "/ping", {}, "Connection: keep-alive", version="1.0"),
                      request("POST", "/ping", {}, "X-Ctrl-Exec: 1", version="1.0")):
             self.assertEqual(self.ask(data).status_line, "HTTP/1.0 200 OK")
 

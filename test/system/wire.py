@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 
-from deployment import DEADLINE
+from processes import DEADLINE
 
 
 @dataclasses.dataclass
@@ -53,6 +53,7 @@ class TlsClient:
             context.minimum_version = context.maximum_version = version
         # Not a wrapped socket: only so can the end of our side be told while answers are still to come.
         self._socket = socket.create_connection(split_address(address), DEADLINE)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._from_server, self._to_server, self._unread = ssl.MemoryBIO(), ssl.MemoryBIO(), b""
         self._received = bytearray()  # as it came, encrypted
         self._tls = context.wrap_bio(self._from_server, self._to_server)
@@ -168,3 +169,10 @@ def s_client(address, data, *options):
                            *[str(option) for option in options]],
                           input=data, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=DEADLINE, check=False)
     return done.returncode, done.stdout
+
+
+def make_csr(name, *options):
+    """A certificate request of a new key, PEM."""
+    return subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                           "-keyout", "/dev/null", "-subj", f"/CN={name}", *options],
+                          check=True, capture_output=True, timeout=30).stdout.decode()
