@@ -37,7 +37,7 @@ constexpr std::array<OptionSpec, 4> request_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 14> table{{
+constinit const std::array<Applet, 17> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, no_options, dispatcher_approve},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
@@ -54,6 +54,8 @@ constinit const std::array<Applet, 14> table{{
      -1, false, no_options, dispatcher_ping},
     {dispatcher, "run", "HOST[:PORT]... SCRIPT [-- ARG...]", "run an allowlisted script on agents",
      "run web-01 web-02 deploy -- v1.2", 2, -1, true, no_options, dispatcher_run},
+    {dispatcher, "run-status", "REQID", "show the stored results of a finished run",
+     "run-status b50b5826213a74c8", 1, 1, false, no_options, dispatcher_run_status},
     {dispatcher, "setup-ca", "", "make the certificate authority", "setup-ca", 0, 0, false, no_options,
      dispatcher_setup_ca},
     {dispatcher, "setup-ctrl-exec", "", "make the dispatcher's key and certificate", "setup-ctrl-exec", 0, 0,
@@ -64,6 +66,10 @@ constinit const std::array<Applet, 14> table{{
      no_options, agent_pairing_status},
     {agent, "request-pairing", "--dispatcher HOST", "ask a dispatcher for a certificate",
      "request-pairing --dispatcher ctrl.example.net", 0, 0, false, request_options, agent_request_pairing},
+    {agent, "self-check", "", "check configuration, certificates and scripts", "self-check", 0, 0, false,
+     no_options, agent_self_check},
+    {agent, "self-ping", "", "ask the agent that serves here whether it is healthy", "self-ping", 0, 0, false,
+     no_options, agent_self_ping},
     {agent, "serve", "", "serve requests of trusted dispatchers", "serve", 0, 0, false, no_options,
      agent_serve},
 }};

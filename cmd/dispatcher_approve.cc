@@ -1,12 +1,9 @@
 // Usage: approve ID
 // Signs the request, registers the agent, and leaves the answer for the listener that holds the agent's
 // connection.
-#include <fmt/format.h>
-
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
-#include "core/log.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
 
@@ -17,18 +14,11 @@ int dispatcher_approve(const Invocation& call) {
     if (!config) return report(call, config.error());
     const auto approval = approve_pairing(*config, call.operands[0], now_seconds());
     if (!approval) return report(call, approval.error());
-    const AgentRecord& agent = approval->agent;
-    log_event(
-        LogLevel::notice, "pair-approve",
-        {{"HOST", agent.hostname}, {"PEER", agent.ip}, {"REQID", agent.reqid}, {"SERIAL", approval->serial}});
     if (call.has("--json")) {
-        print_out(json::dump(json::Object{{"ok", 1}, {"agent", agent.to_json()}}) + "\n");
+        print_out(json::dump(json::Object{{"ok", 1}, {"agent", approval->agent.to_json()}}) + "\n");
         return 0;
     }
-    print_out(fmt::format("Approved: {} ({}), certificate valid until {}.\n", agent.hostname, agent.ip,
-                          agent.expiry));
-    if (approval->replaced)
-        print_out(fmt::format("It replaces the earlier registration of {}.\n", agent.hostname));
+    print_out(approval->text() + "\n");
     return 0;
 }
 

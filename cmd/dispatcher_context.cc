@@ -1,6 +1,7 @@
 #include "cmd/dispatcher_context.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
@@ -22,8 +23,9 @@ std::string option_or_environment(const Invocation& call, std::string_view optio
 }  // namespace
 
 Result<DispatcherConfig> open_dispatcher(const Invocation& call) {
-    const bool daemon = call.verb == "pairing-mode";
-    open_log("ctrl-exec-dispatcher", daemon ? LogFallback::to_stderr : LogFallback::discard);
+    // On a terminal the events of pairing-mode are shown in words.
+    const bool to_stderr = call.verb == "pairing-mode" && ::isatty(STDERR_FILENO) != 1;
+    open_log("ctrl-exec-dispatcher", to_stderr ? LogFallback::to_stderr : LogFallback::discard);
     TRY(DispatcherConfig config, DispatcherConfig::load(call.text("--config", default_dispatcher_config)));
     for (const auto& warning : config.warnings) print_error_line(call.program + ": warning: " + warning);
     return config;

@@ -4,7 +4,6 @@
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
-#include "core/log.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
 
@@ -15,8 +14,6 @@ int dispatcher_deny(const Invocation& call) {
     if (!config) return report(call, config.error());
     const auto request = deny_pairing(*config, call.operands[0], now_seconds());
     if (!request) return report(call, request.error());
-    log_event(LogLevel::notice, "pair-deny",
-              {{"HOST", request->hostname}, {"PEER", request->ip}, {"REQID", request->id}});
     if (call.has("--json")) {
         print_out(json::dump(json::Object{{"ok", 1}, {"id", request->id}}) + "\n");
     } else {

@@ -4,6 +4,7 @@
 
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
+#include "cmd/run_output.h"
 #include "cmd/targets.h"
 #include "cmd/verbs.h"
 #include "core/allowlist.h"
@@ -15,38 +16,6 @@
 
 namespace ctrlexec {
 namespace {
-
-// Stdout comes as the script wrote it; a missing line end is added only when something of ours follows.
-class HumanOutput {
-  public:
-    void print(const RunResult& result) {
-        start_line();
-        print_out(fmt::format("==> {}  [{}  exit:{}  {}  req:{}]\n", result.host, result.ok() ? "OK" : "FAIL",
-                              result.exit, result.rtt, result.reqid));
-        print_out(result.output);
-        at_line_start_ = result.output.empty() || result.output.back() == '\n';
-        print_prefixed("    STDERR: ", result.errors);
-        if (result.output_truncated) print_prefixed("    WARNING: ", "stdout was cut by the agent");
-        if (result.errors_truncated) print_prefixed("    WARNING: ", "stderr was cut by the agent");
-        print_prefixed("    ERROR: ", printable(result.error));
-        std::fflush(stdout);
-    }
-
-  private:
-    void start_line() {
-        if (!at_line_start_) print_out("\n");
-        at_line_start_ = true;
-    }
-    void print_prefixed(std::string_view prefix, std::string_view text) {
-        while (!text.empty()) {
-            const auto end = text.find('\n');
-            start_line();
-            print_out(fmt::format("{}{}\n", prefix, text.substr(0, end)));
-            text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-        }
-    }
-    bool at_line_start_ = true;
-};
 
 Result<RunRequest> make_request(const Invocation& call) {
     RunRequest request;
@@ -116,7 +85,7 @@ int dispatcher_run(const Invocation& call) {
     if (!locked) return report(call, locked.error());
     bool all_ok = true;
     json::Array results;
-    HumanOutput human;
+    RunOutput human;
     const bool as_json = call.has("--json");
     std::function<void(RunResult)> on_result = [&](const RunResult& result) {
         all_ok = all_ok && result.ok();

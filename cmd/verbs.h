@@ -13,12 +13,15 @@ int dispatcher_list_requests(const Invocation& call);
 int dispatcher_pairing_mode(const Invocation& call);
 int dispatcher_ping(const Invocation& call);
 int dispatcher_run(const Invocation& call);
+int dispatcher_run_status(const Invocation& call);
 int dispatcher_setup_ca(const Invocation& call);
 int dispatcher_setup_ctrl_exec(const Invocation& call);
 int dispatcher_unpair(const Invocation& call);
 
 int agent_pairing_status(const Invocation& call);
 int agent_request_pairing(const Invocation& call);
+int agent_self_check(const Invocation& call);
+int agent_self_ping(const Invocation& call);
 int agent_serve(const Invocation& call);
 
 }  // namespace ctrlexec

@@ -7,6 +7,7 @@
 
 #include "core/address_list.h"
 #include "core/key_type.h"
+#include "core/rate_limiter.h"
 #include "core/result.h"
 
 namespace ctrlexec {
@@ -27,7 +28,10 @@ struct AgentConfig {
     std::vector<std::string> script_dirs;  // empty: scripts may lie anywhere
     int stdin_timeout = 10;                // seconds
     int max_connections = 512;
-    AddressList allowed_ips;      // empty: every address
+    AddressList allowed_ips;  // empty: every address
+    RateLimit rate_limit_volume{10, std::chrono::seconds(60), std::chrono::seconds(300)};
+    RateLimit rate_limit_probe{3, std::chrono::seconds(600), std::chrono::seconds(3600)};
+    bool rate_limit_disable = false;
     std::string auth_hook;        // "" for none
     int auth_hook_timeout = 10;   // seconds
     std::string revoked_serials;  // by default config_dir/revoked-serials

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 #include <stdlib.h>  // NOLINT: realpath is POSIX, not ISO C++
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <memory>
 #include <optional>
 
@@ -93,6 +96,18 @@ Result<ApprovedProgram> Allowlist::approve(std::string_view name,
     // The listed path, not the resolved one: programs that look at argv[0] must see the name they were listed
     // by. Whoever could swap the symlink meanwhile may write to a trusted directory anyway.
     return ApprovedProgram(found->second);
+}
+
+Result<void> Allowlist::check_runnable(std::string_view name,
+                                       const std::vector<std::string>& script_dirs) const {
+    TRY(const ApprovedProgram program, approve(name, script_dirs));
+    struct stat status {};
+    if (::stat(program.path().c_str(), &status) != 0) return errno_error("run", program.path(), errno);
+    if (!S_ISREG(status.st_mode)) return fail(Errc::io, program.path() + " is not a regular file");
+    if (::access(program.path().c_str(), X_OK) != 0) {
+        return fail(Errc::io, fmt::format("{0} is not executable; run `chmod +x {0}`", program.path()));
+    }
+    return success();
 }
 
 }  // namespace ctrlexec

@@ -26,6 +26,9 @@ class Allowlist {
     // of execution.
     Result<ApprovedProgram> approve(std::string_view name, const std::vector<std::string>& script_dirs) const;
 
+    // Whether approve() would permit it and its file can be executed by us; the error's detail says why not.
+    Result<void> check_runnable(std::string_view name, const std::vector<std::string>& script_dirs) const;
+
     const std::map<std::string, std::string>& scripts() const { return scripts_; }  // name -> path
     const std::vector<std::string>& warnings() const { return warnings_; }
 

@@ -36,6 +36,7 @@ struct DispatcherConfig {
     std::string agents_dir() const { return state_dir + "/agents"; }
     std::string locks_dir() const { return state_dir + "/locks"; }
     std::string pairing_dir() const { return state_dir + "/pairing"; }
+    std::string runs_dir() const { return state_dir + "/runs"; }
 
     static Result<DispatcherConfig> load(const std::string& path);
 };

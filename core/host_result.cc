@@ -20,6 +20,10 @@ Result<json::Value> parse_answer(std::string_view body) {
 
 Result<RunResult> RunResult::parse(std::string_view body) {
     TRY(const json::Value value, parse_answer(body));
+    return from_json(value);
+}
+
+Result<RunResult> RunResult::from_json(const json::Value& value) {
     RunResult result;
     result.script = value.scalar("script");
     result.reqid = value.scalar("reqid");

@@ -27,6 +27,7 @@ struct RunResult {
 
     // From the body of an agent's 200 answer. A missing or odd `exit` is Errc::bad_answer, never success.
     static Result<RunResult> parse(std::string_view body);
+    static Result<RunResult> from_json(const json::Value& answer);
     json::Value to_json() const;
 };
 

@@ -8,6 +8,7 @@
 #include "core/config_file.h"
 #include "core/csr.h"
 #include "core/hostname.h"
+#include "core/log.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
 
@@ -47,6 +48,13 @@ AgentRecord make_record(const PairingRequest& request, const Certificate& certif
 
 }  // namespace
 
+std::string Approval::text() const {
+    std::string text =
+        fmt::format("Approved: {} ({}), certificate valid until {}.", agent.hostname, agent.ip, agent.expiry);
+    if (replaced) text += fmt::format("\nIt replaces the earlier registration of {}.", agent.hostname);
+    return text;
+}
+
 Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now) {
     const PairingQueue queue(config.pairing_dir());
     const Registry registry(config.agents_dir());
@@ -70,6 +78,11 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     TRY_DO(registry.stage(files, approval.agent));
     TRY_DO(queue.stage_approval(files, request, answer));
     TRY_DO(files.commit());
+    log_event(LogLevel::notice, "pair-approve",
+              {{"HOST", request.hostname},
+               {"PEER", request.ip},
+               {"REQID", request.id},
+               {"SERIAL", approval.serial}});
     return approval;
 }
 
@@ -78,6 +91,8 @@ Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_
     TRY(const FileLock lock, queue.lock());
     TRY(PairingRequest request, queue.find(id, now));
     TRY_DO(queue.deny(request, "rejected by operator"));
+    log_event(LogLevel::notice, "pair-deny",
+              {{"HOST", request.hostname}, {"PEER", request.ip}, {"REQID", request.id}});
     return request;
 }
 

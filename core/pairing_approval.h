@@ -16,12 +16,15 @@ struct Approval {
     AgentRecord agent;
     std::string serial;     // of the new certificate
     bool replaced = false;  // an agent of that name was registered before
+
+    std::string text() const;  // for the operator
 };
 
 // Serialised by the queue's lock. Either everything is in place or the request still waits: the answer is
-// left last.
+// left last. Logs pair-approve.
 Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now);
 
+// Logs pair-deny.
 Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now);
 
 // Checks what an agent sent to the pairing port and makes a request of it (without id, ip and times).

@@ -1,8 +1,6 @@
 #include "net/agent_routes.h"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/log.h"
 #include "core/output_cap.h"
@@ -148,16 +146,11 @@ AgentAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const Htt
                              {"reqid", reqid}});
 }
 
-bool is_executable(const std::string& path) {
-    struct stat status {};
-    return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode) && ::access(path.c_str(), X_OK) == 0;
-}
-
 AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer) {
     json::Array scripts;
     for (const auto& [name, path] : snapshot.allowlist.scripts()) {
         const bool executable =
-            is_executable(path) && snapshot.allowlist.approve(name, snapshot.config.script_dirs);
+            snapshot.allowlist.check_runnable(name, snapshot.config.script_dirs).has_value();
         scripts.emplace_back(json::Object{{"name", name}, {"path", path}, {"executable", executable}});
     }
     json::Object tags;

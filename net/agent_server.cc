@@ -48,6 +48,18 @@ void log_ip_block(const std::string& peer) {
     log_event(LogLevel::warning, "ip-block", {{"PEER", peer}});
 }
 
+void log_rate_limit(const std::string& peer, const RateLimiter::Event& event) {
+    if (event.blocked) {
+        log_event(LogLevel::warning, "rate-block",
+                  {{"KIND", std::string(event.kind)}, {"LIMIT", event.blocked->text()}, {"PEER", peer}});
+    }
+    if (event.evicted) log_event(LogLevel::warning, "rate-evict", {{"PEER", *event.evicted}});
+}
+
+RateLimiter make_limiter(const AgentConfig& config) {
+    return RateLimiter(config.rate_limit_volume, config.rate_limit_probe, !config.rate_limit_disable);
+}
+
 void log_tls_failure(const std::string& peer, const Error& why) {
     log_event(LogLevel::warning, "tls-failure", {{"PEER", peer}, {"REASON", why.text()}});
 }
@@ -59,7 +71,8 @@ AgentServer::AgentServer(Runtime& runtime, std::string config_path, std::string 
       quit_(runtime.io(), SIGTERM, SIGINT),
       hangup_(runtime.io(), SIGHUP),
       config_path_(std::move(config_path)),
-      allowlist_path_(std::move(allowlist_path)) {}
+      allowlist_path_(std::move(allowlist_path)),
+      limiter_(make_limiter(AgentConfig())) {}
 
 Result<std::unique_ptr<AgentServer>> AgentServer::create(Runtime& runtime, std::string config_path,
                                                          std::string allowlist_path) {
@@ -67,6 +80,7 @@ Result<std::unique_ptr<AgentServer>> AgentServer::create(Runtime& runtime, std::
         new AgentServer(runtime, std::move(config_path), std::move(allowlist_path)));
     TRY(server->snapshot_, AgentSnapshot::load(server->config_path_, server->allowlist_path_));
     const AgentConfig& config = server->snapshot_->config;
+    server->limiter_ = make_limiter(config);
     TRY(server->listener_, Listener::open(runtime, config.bind, config.port));
     log_warnings(*server->snapshot_);
     return server;
@@ -80,6 +94,7 @@ void AgentServer::reload() {
         return;
     }
     snapshot_ = std::move(*loaded);
+    limiter_ = make_limiter(snapshot_->config);  // the operator's way to lift a block
     log_warnings(*snapshot_);
     log_event(LogLevel::info, "reload", {{"SCRIPTS", std::to_string(snapshot_->allowlist.scripts().size())}});
 }
@@ -113,19 +128,41 @@ asio::awaitable<int> AgentServer::serve() {
     co_return 0;
 }
 
+// `failed`: without a valid certificate, or with a revoked one. A certificate of our CA that is not trusted
+// is no such probe: most often it is the owner's new dispatcher, which must not find itself shut out for an
+// hour.
+void AgentServer::count_stranger(const std::string& ip, bool failed) {
+    log_rate_limit(ip, limiter_.untrusted(ip, failed, std::chrono::steady_clock::now()));
+}
+
+void AgentServer::count_friend(const std::string& ip) {
+    log_rate_limit(ip, limiter_.trusted(ip, std::chrono::steady_clock::now()));
+}
+
 asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::string peer_ip) {
     const AddressList& allowed = snapshot_->config.allowed_ips;
     if (!allowed.empty() && !allowed.contains(peer_ip)) {
         log_ip_block(peer_ip);
         co_return;
     }
+    const auto admission = limiter_.admit(peer_ip, std::chrono::steady_clock::now());
+    if (admission == RateLimiter::Admission::refused) co_return;
     TlsSession session(listener_, std::move(socket), std::move(peer_ip), snapshot_->tls, request_limits);
     if (const auto shaken = co_await session.handshake(); !shaken) {
-        log_tls_failure(session.peer_ip(), shaken.error());
+        if (admission == RateLimiter::Admission::open) log_tls_failure(session.peer_ip(), shaken.error());
+        count_stranger(session.peer_ip(), true);
         co_return;
     }
     const auto certificate = session.stream().peer_certificate();
     const AgentPeer peer{session.peer_ip(), certificate ? certificate->serial() : std::string()};
+    // Our own certificate is a self-ping's, which a health check may start as often as it likes.
+    const bool known = snapshot_->trusts(peer.serial) || peer.serial == snapshot_->certificate_serial;
+    if (known) {
+        count_friend(peer.ip);
+    } else {
+        count_stranger(peer.ip, snapshot_->revoked.contains(peer.serial));
+    }
+    if (!known && admission != RateLimiter::Admission::open) co_return;
     for (bool first = true;; first = false) {
         auto request = co_await session.read_request();
         if (!request) {

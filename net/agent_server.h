@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "core/rate_limiter.h"
 #include "net/agent_snapshot.h"
 #include "net/listener.h"
 #include "net/running_children.h"
@@ -31,6 +32,8 @@ class AgentServer {
     asio::awaitable<void> watch_reload();
     asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
     void reload();
+    void count_stranger(const std::string& ip, bool failed);
+    void count_friend(const std::string& ip);
 
     Runtime& runtime_;
     asio::signal_set quit_;  // from the start: a signal right after the readiness line must not kill us
@@ -39,6 +42,7 @@ class AgentServer {
     std::string config_path_;
     std::string allowlist_path_;
     std::shared_ptr<const AgentSnapshot> snapshot_;
+    RateLimiter limiter_;
     std::shared_ptr<Listener> listener_;
 };
 

@@ -19,6 +19,7 @@ struct AgentSnapshot {
     Allowlist allowlist;
     std::vector<std::string> trusted_serials;  // normal form; empty: nobody is trusted
     SerialList revoked;
+    std::string certificate_serial;  // our own, normal form
     std::string certificate_expiry;  // OpenSSL text
     std::shared_ptr<TlsContext> tls;
 
@@ -26,7 +27,7 @@ struct AgentSnapshot {
     static Result<std::shared_ptr<const AgentSnapshot>> load(const std::string& config_path,
                                                              const std::string& allowlist_path);
 
-    // `serial` in any form.
+    // A trusted dispatcher that is not revoked. `serial` in normal form.
     bool trusts(const std::string& serial) const;
 };
 

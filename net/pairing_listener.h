@@ -35,6 +35,7 @@ class PairingListener {
 
     // Until SIGTERM, SIGINT or stop(). Waiting agents then see their connection close.
     asio::awaitable<int> serve();
+    void stop() { quit_.cancel(); }
 
   private:
     struct Wait;  // one request that waits

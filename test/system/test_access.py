@@ -43,6 +43,7 @@ class Access(unittest.TestCase):
     def test_revoked_certificate_is_refused_on_every_route(self):
         serial = self.agent.serial.read_text().strip()
         (self.agent.config.parent / "revoked-serials").write_text(f"# stolen\nserial={serial.upper()}\n")
+        self.configure("rate_limit_disable = yes")
         self.agent.serve()
         for method, target in (("POST", "/run"), ("POST", "/ping"), ("GET", "/capabilities"), ("GET", "/nothing")):
             with self.subTest(target):

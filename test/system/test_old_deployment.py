@@ -58,6 +58,15 @@ class OldDeployment(unittest.TestCase):
         row = self.deployment.dispatcher("list-agents").stdout.decode().splitlines()[2]
         self.assertEqual(row.split(), ["agent1", record["ip"], record["paired"], *record["expiry"].split()])
 
+    def test_stored_run_is_shown(self):
+        runs = self.deployment.state / "runs"
+        runs.mkdir()
+        self.copy("run-cd7c044574ba9441.json", runs / "cd7c044574ba9441.json", 0o640)
+        record = json.loads((OLD / "run-cd7c044574ba9441.json").read_text())
+        self.assertEqual(self.deployment.json("run-status", "cd7c044574ba9441"), {"ok": 1, **record})
+        shown = self.deployment.dispatcher("run-status", "cd7c044574ba9441").stdout
+        self.assertEqual(shown, b"==> agent1  [OK  exit:0  205ms  req:cd7c044574ba9441]\n")
+
     def test_agent_is_paired(self):
         expiry = json.loads((OLD / "agent1.json").read_text())["expiry"]
         status = self.agent.command("pairing-status").stdout.decode()

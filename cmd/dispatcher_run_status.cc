@@ -1,0 +1,52 @@
+// Usage: run-status REQID
+// The stored results of a finished run, as run prints them. Exit 0 when the script had exited 0 on every
+// host, else 1.
+#include <algorithm>
+
+#include "cmd/dispatcher_context.h"
+#include "cmd/print.h"
+#include "cmd/run_output.h"
+#include "cmd/verbs.h"
+#include "core/run_store.h"
+#include "core/utf8.h"
+
+namespace ctrlexec {
+namespace {
+
+RunResult stored_result(const json::Value& value) {
+    auto parsed = RunResult::from_json(value);
+    RunResult result;
+    if (parsed) {
+        result = std::move(*parsed);
+    } else {
+        result.error = parsed.error().text();
+    }
+    result.host = printable(value.scalar("host"));
+    result.rtt = printable(value.scalar("rtt"));
+    return result;
+}
+
+}  // namespace
+
+int dispatcher_run_status(const Invocation& call) {
+    const auto config = open_dispatcher(call);
+    if (!config) return report(call, config.error());
+    const auto run = RunStore(config->runs_dir()).find(call.operands[0]);
+    if (!run) return report(call, run.error());
+    std::vector<RunResult> results;
+    for (const auto& value : run->results) results.push_back(stored_result(value));
+    if (call.has("--json")) {
+        json::Object answer{{"ok", 1}};
+        const json::Value record = run->to_json();
+        for (const auto& member : *record.if_object()) answer.push_back(member);
+        print_out(json::dump(answer) + "\n");
+    } else {
+        RunOutput human;
+        for (const auto& result : results) human.print(result);
+    }
+    const bool all_ok =
+        std::all_of(results.begin(), results.end(), [](const RunResult& r) { return r.ok(); });
+    return all_ok && !results.empty() ? 0 : 1;
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,148 @@
+#include "cmd/pairing_prompt.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "cmd/print.h"
+#include "core/config_file.h"
+#include "core/utf8.h"
+
+namespace ctrlexec {
+namespace {
+
+// So long after a request went away by itself a bare letter is not taken for the one that is left.
+constexpr std::chrono::seconds crossing{3};
+
+constexpr std::string_view usage =
+    "a, d or s: accept, deny or skip the request; a2, d2 or s2: request 2; list; quit\n";
+
+// A letter, or a letter and a number.
+bool is_answer(std::string_view word) {
+    if (word.empty() || (word[0] != 'a' && word[0] != 'd' && word[0] != 's')) return false;
+    const std::string_view number = trim(word.substr(1));
+    return std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace
+
+void PairingPrompt::say(std::string_view text) {
+    if (asking_) print_out("\n");
+    asking_ = false;
+    print_out(text);
+    std::fflush(stdout);
+}
+
+std::vector<PairingPrompt::Waiting*> PairingPrompt::open() {
+    std::vector<Waiting*> found;
+    for (auto& entry : waiting_) {
+        if (!entry.decided) found.push_back(&entry);
+    }
+    return found;
+}
+
+void PairingPrompt::ask() {
+    const auto unanswered = open();
+    const bool wanted = std::any_of(unanswered.begin(), unanswered.end(),
+                                    [](const Waiting* entry) { return !entry->skipped; });
+    if (!wanted) return;
+    const int number = unanswered.front()->number;
+    say(unanswered.size() == 1
+            ? std::string("Accept, Deny, or Skip? [a/d/s]: ")
+            : fmt::format("Accept, Deny, or Skip? [a{0}/d{0}/s{0} …, list, quit]: ", number));
+    asking_ = true;
+}
+
+void PairingPrompt::list() {
+    std::vector<std::vector<std::string>> rows;
+    for (const auto* entry : open()) {
+        const PairingRequest& request = entry->request;
+        rows.push_back({std::to_string(entry->number), request.hostname, request.ip, request.code, request.id,
+                        request.received});
+    }
+    say(rows.empty() ? std::string("No request waits.\n")
+                     : format_table({"NO", "HOSTNAME", "IP", "CODE", "ID", "RECEIVED"}, rows));
+}
+
+void PairingPrompt::requested(const PairingRequest& request) {
+    waiting_.push_back({++last_number_, request});
+    say(fmt::format("Pairing request from {} ({}) - ID: {}\n  Received: {}\n  Code: {}\n", request.hostname,
+                    request.ip, request.id, request.received, request.code));
+    if (open().size() > 1) list();
+    ask();
+}
+
+void PairingPrompt::ended(const PairingRequest& request, const std::string& outcome) {
+    const auto entry = std::find_if(waiting_.begin(), waiting_.end(),
+                                    [&](const Waiting& w) { return w.request.id == request.id; });
+    if (entry != waiting_.end()) {
+        if (!entry->decided) last_vanished_ = std::chrono::steady_clock::now();
+        waiting_.erase(entry);
+    }
+    say(fmt::format("Pairing request {} from {}: {}\n", request.id, request.hostname, outcome));
+    ask();
+}
+
+void PairingPrompt::decided(const PairingRequest& request, bool done, std::string_view text) {
+    for (auto& entry : waiting_) {
+        if (entry.request.id == request.id && !done) entry.decided = false;
+    }
+    say(fmt::format("{}\n", text));
+    ask();
+}
+
+PairingPrompt::Waiting* PairingPrompt::choose(std::string_view number) {
+    const auto unanswered = open();
+    if (unanswered.empty()) {
+        say("No request waits.\n");
+        return nullptr;
+    }
+    if (number.empty()) {
+        const bool crossed = std::chrono::steady_clock::now() - last_vanished_ < crossing;
+        if (unanswered.size() == 1 && !crossed) return unanswered.front();
+        say(crossed ? "The requests have just changed; say which one:\n"
+                    : "Several requests wait; say which one:\n");
+        list();
+        return nullptr;
+    }
+    std::int64_t value = 0;
+    if (parse_integer(number, 1, last_number_, value)) {
+        for (auto* entry : unanswered) {
+            if (entry->number == value) return entry;
+        }
+    }
+    say(fmt::format("There is no request {}.\n", printable(number)));
+    list();
+    return nullptr;
+}
+
+void PairingPrompt::answer(char letter, std::string_view number) {
+    Waiting* entry = choose(number);
+    if (entry == nullptr) return;
+    if (letter == 's') {
+        entry->skipped = true;
+        say(fmt::format("Skipped: {} still waits; 'a{}' accepts it.\n", entry->request.hostname,
+                        entry->number));
+        return;
+    }
+    entry->decided = true;
+    const PairingRequest request = entry->request;
+    (letter == 'a' ? actions_.approve : actions_.deny)(request);
+}
+
+void PairingPrompt::line(std::string_view text) {
+    asking_ = false;  // the line end that was typed has left the question's line
+    const std::string_view word = trim(text);
+    if (word == "quit" || word == "q") return actions_.quit();
+    if (word == "list" || word == "l") {
+        list();
+    } else if (is_answer(word)) {
+        answer(word[0], trim(word.substr(1)));
+    } else if (!word.empty()) {
+        say(usage);
+    }
+    ask();
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,53 @@
+// pairing-mode on a terminal: what is asked, and what the answers mean.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/pairing_queue.h"
+
+namespace ctrlexec {
+
+// A request keeps the number it was shown with, and numbers are not used twice: an answer that crosses with a
+// change of the list must never reach another request than the one that was read.
+class PairingPrompt {
+  public:
+    struct Actions {
+        std::function<void(const PairingRequest&)> approve;
+        std::function<void(const PairingRequest&)> deny;
+        std::function<void()> quit;
+    };
+    explicit PairingPrompt(Actions actions) : actions_(std::move(actions)) {}
+
+    void requested(const PairingRequest& request);
+    void ended(const PairingRequest& request, const std::string& outcome);
+    void line(std::string_view text);
+
+    // The end of an approval or denial that `actions` started. On failure the request may be answered again.
+    void decided(const PairingRequest& request, bool done, std::string_view text);
+
+  private:
+    struct Waiting {
+        int number;
+        PairingRequest request;
+        bool skipped = false;
+        bool decided = false;
+    };
+    void say(std::string_view text);
+    void ask();
+    void list();
+    void answer(char letter, std::string_view number);
+    Waiting* choose(std::string_view number);
+    std::vector<Waiting*> open();
+
+    Actions actions_;
+    std::vector<Waiting> waiting_;  // in the order of arrival
+    int last_number_ = 0;
+    bool asking_ = false;  // the cursor stands behind a question
+    std::chrono::steady_clock::time_point last_vanished_{};
+};
+
+}  // namespace ctrlexec

@@ -1,0 +1,22 @@
+// The results of a run as people read them.
+#pragma once
+
+#include <string_view>
+
+#include "core/host_result.h"
+
+namespace ctrlexec {
+
+// Stdout comes as the script wrote it; a missing line end is added only when something of ours follows.
+class RunOutput {
+  public:
+    // To stdout, at once.
+    void print(const RunResult& result);
+
+  private:
+    void start_line();
+    void print_prefixed(std::string_view prefix, std::string_view text);
+    bool at_line_start_ = true;
+};
+
+}  // namespace ctrlexec

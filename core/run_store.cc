@@ -1,0 +1,84 @@
+#include "core/run_store.h"
+
+#include <fmt/format.h>
+
+#include "core/config_file.h"
+#include "core/file.h"
+#include "core/pairing_queue.h"
+#include "core/utf8.h"
+
+namespace ctrlexec {
+namespace {
+
+// Results of a thousand hosts with some output each; what does not fit is not stored, and the log says so.
+constexpr std::size_t max_run_bytes = 256u << 20;
+constexpr std::size_t max_runs = 1'000'000;
+constexpr std::string_view suffix = ".json";
+
+}  // namespace
+
+Result<StoredRun> StoredRun::from_json(const json::Value& value) {
+    const auto* results = value.find("results");
+    const auto* hosts = value.find("hosts");
+    StoredRun run;
+    run.reqid = value.scalar("reqid");
+    run.script = value.scalar("script");
+    if (!is_valid_reqid(run.reqid) || results == nullptr || results->if_array() == nullptr ||
+        !parse_integer(value.scalar("completed"), 0, INT64_MAX, run.completed)) {
+        return fail(Errc::bad_request, "not the record of a run");
+    }
+    run.results = *results->if_array();
+    if (hosts != nullptr && hosts->if_array() != nullptr) {
+        for (const auto& host : *hosts->if_array()) run.hosts.push_back(host.scalar());
+    }
+    return run;
+}
+
+json::Value StoredRun::to_json() const {
+    json::Array names;
+    for (const auto& host : hosts) names.emplace_back(host);
+    return json::Object{{"reqid", reqid},
+                        {"script", script},
+                        {"hosts", std::move(names)},
+                        {"results", results},
+                        {"completed", completed}};
+}
+
+Result<StoredRun> RunStore::find(std::string_view reqid) const {
+    const Error unknown = fail(
+        Errc::not_found, fmt::format("no run '{}' is stored; results are kept for a day", printable(reqid)));
+    if (!is_valid_reqid(reqid)) return unknown;
+    const std::string path = fmt::format("{}/{}{}", directory_, reqid, suffix);
+    const auto text = read_file(path, max_run_bytes);
+    if (!text) return text.error().code == Errc::not_found ? unknown : text.error();
+    const auto value = json::parse(*text, max_run_bytes);
+    auto run = value ? StoredRun::from_json(*value) : Result<StoredRun>(value.error());
+    if (!run) return fail(Errc::io, fmt::format("{}: {}; remove it", path, run.error().text()));
+    if (run->reqid != reqid)
+        return fail(Errc::io, fmt::format("{}: holds run {}; remove it", path, run->reqid));
+    return run;
+}
+
+Result<void> RunStore::save(const StoredRun& run) const {
+    if (!is_valid_reqid(run.reqid)) return fail(Errc::internal, "invalid reqid");
+    TRY_DO(make_directories(directory_, 0750));
+    const std::string text = json::dump(run.to_json());
+    if (text.size() > max_run_bytes) return fail(Errc::too_large, "the results are too large to be stored");
+    TRY_DO(write_file_atomic(fmt::format("{}/{}{}", directory_, run.reqid, suffix), text, 0640));
+    remove_old(run.completed);
+    return success();
+}
+
+// By the time of the file: reading them all would cost more with each run.
+void RunStore::remove_old(std::int64_t now) const {
+    const auto names = list_directory(directory_, max_runs);
+    if (!names) return;
+    for (const auto& name : *names) {
+        const std::string path = fmt::format("{}/{}", directory_, name);
+        const bool ours =
+            name.size() > suffix.size() && is_valid_reqid(name.substr(0, name.size() - suffix.size()));
+        if (ours && modified_at(path) / 1'000'000'000 < now - kept) (void)remove_file(path);
+    }
+}
+
+}  // namespace ctrlexec

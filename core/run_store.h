@@ -1,0 +1,43 @@
+// Finished runs, kept for a day so that their results can be asked for again: runs/<reqid>.json.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/host_result.h"
+#include "core/json.h"
+#include "core/result.h"
+
+namespace ctrlexec {
+
+struct StoredRun {
+    std::string reqid;
+    std::string script;
+    std::vector<std::string> hosts;  // as they were asked for
+    json::Array results;             // RunResult::to_json() of each; those of the old program too
+    std::int64_t completed = 0;      // epoch seconds
+
+    static Result<StoredRun> from_json(const json::Value& value);
+    json::Value to_json() const;
+};
+
+class RunStore {
+  public:
+    static constexpr std::int64_t kept = 86400;  // seconds
+
+    explicit RunStore(std::string directory) : directory_(std::move(directory)) {}
+
+    // Errc::not_found when there is none of that id.
+    Result<StoredRun> find(std::string_view reqid) const;
+
+    // Writes it (0640) and removes runs that were completed more than `kept` seconds before it.
+    Result<void> save(const StoredRun& run) const;
+
+  private:
+    void remove_old(std::int64_t now) const;
+    std::string directory_;
+};
+
+}  // namespace ctrlexec
