@@ -7,9 +7,7 @@
 
 #include "cmd/print.h"
 #include "core/config_file.h"
-#include "core/json.h"
 #include "core/log.h"
-#include "core/timestamp.h"
 
 namespace ctrlexec {
 namespace {
@@ -31,8 +29,8 @@ Result<DispatcherConfig> open_dispatcher(const Invocation& call) {
     return config;
 }
 
-Result<int> port_option(const Invocation& call, int fallback) {
-    if (!call.has("--port")) return fallback;
+Result<int> port_option(const Invocation& call) {
+    if (!call.has("--port")) return 0;
     std::int64_t port = 0;
     if (!parse_integer(call.text("--port"), 1, 65535, port))
         return fail(Errc::usage, "--port must be 1 to 65535");
@@ -41,25 +39,6 @@ Result<int> port_option(const Invocation& call, int fallback) {
 
 std::string username_of(const Invocation& call) {
     return option_or_environment(call, "--username", "USER");
-}
-
-AuthRequest hook_question(const Invocation& call, std::string action, const std::vector<Target>& targets) {
-    AuthRequest question;
-    question.action = std::move(action);
-    for (const auto& target : targets) question.hosts.push_back(target.host);
-    question.username = username_of(call);
-    question.token = token_of(call);
-    question.source_ip = "127.0.0.1";
-    question.time = now_seconds();
-    return question;
-}
-
-int report_denial(const Invocation& call, const Error& error, int code) {
-    if (call.has("--json")) {
-        print_out(json::dump(json::Object{{"ok", 0}, {"error", error.message}, {"code", code}}) + "\n");
-    }
-    print_error_line(fmt::format("{}: not authorised: {}", call.program, error.text()));
-    return info(error.code).exit_code;
 }
 
 std::string token_of(const Invocation& call) {

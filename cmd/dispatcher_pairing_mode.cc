@@ -68,7 +68,7 @@ asio::awaitable<void> converse(Runtime& runtime, PairingPrompt& prompt, PairingL
 }  // namespace
 
 int dispatcher_pairing_mode(const Invocation& call) {
-    const auto port = port_option(call, 0);
+    const auto port = port_option(call);
     if (!port) return report(call, port.error());
     auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());

@@ -2,9 +2,9 @@
 // HOST, STATUS, RTT, CERT EXPIRY, VERSION of each. Exit 0 when every agent answered, else 1.
 #include <fmt/format.h>
 
+#include "cmd/ask_hook.h"
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
-#include "cmd/targets.h"
 #include "cmd/verbs.h"
 #include "core/digest.h"
 #include "core/utf8.h"
@@ -27,7 +27,7 @@ void print_table(const Invocation& call, const std::vector<PingResult>& results)
 }  // namespace
 
 int dispatcher_ping(const Invocation& call) {
-    const auto port = port_option(call, 0);
+    const auto port = port_option(call);
     if (!port) return report(call, port.error());
     auto targets = parse_targets(call.operands, *port);
     if (!targets) return report(call, targets.error());
@@ -37,14 +37,8 @@ int dispatcher_ping(const Invocation& call) {
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config);
     if (!dispatch) return report(call, dispatch.error());
-    int code = 0;
     AuthRequest question = hook_question(call, "ping", *targets);
-    Result<void> allowed;
-    runtime.run([&]() -> asio::awaitable<int> {
-        allowed = co_await dispatch->authorise(std::move(question), &code);
-        co_return 0;
-    });
-    if (!allowed) return report_denial(call, allowed.error(), code);
+    if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(question))) return *refused;
     bool all_ok = true;
     std::vector<PingResult> results;
     std::function<void(PingResult)> on_result = [&](PingResult result) {

@@ -2,10 +2,10 @@
 // Runs the script on all hosts at the same time. Exit 0 when it exited 0 on every host, else 1.
 #include <fmt/format.h>
 
+#include "cmd/ask_hook.h"
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/run_output.h"
-#include "cmd/targets.h"
 #include "cmd/verbs.h"
 #include "core/allowlist.h"
 #include "core/digest.h"
@@ -37,10 +37,8 @@ Result<RunRequest> make_request(const Invocation& call) {
 
 int report_conflicts(const Invocation& call, const std::vector<std::string>& conflicts) {
     if (call.has("--json")) {
-        json::Array array;
-        for (const auto& conflict : conflicts) array.emplace_back(conflict);
         print_out(json::dump(json::Object{
-                      {"ok", 0}, {"error", "locked"}, {"code", 4}, {"conflicts", std::move(array)}}) +
+                      {"ok", 0}, {"error", "locked"}, {"code", 4}, {"conflicts", json::strings(conflicts)}}) +
                   "\n");
     }
     print_error_line(
@@ -51,13 +49,14 @@ int report_conflicts(const Invocation& call, const std::vector<std::string>& con
 }  // namespace
 
 int dispatcher_run(const Invocation& call) {
-    const auto port = port_option(call, 0);
+    const auto port = port_option(call);
     if (!port) return report(call, port.error());
     const std::span<const std::string> hosts(call.operands.data(), call.operands.size() - 1);
     auto targets = parse_targets(hosts, *port);
     if (!targets) return report(call, targets.error());
     auto request = make_request(call);
     if (!request) return report(call, request.error());
+    const auto shared = std::make_shared<const RunRequest>(*request);
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
 
@@ -69,20 +68,18 @@ int dispatcher_run(const Invocation& call) {
                {"REQID", request->reqid},
                {"SCRIPT", request->script},
                {"USER", request->username}});
-    int code = 0;
     AuthRequest question = hook_question(call, "run", *targets);
     question.script = request->script;
     question.arguments = request->arguments;
-    Result<void> allowed;
+    if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(question))) return *refused;
+    std::vector<std::string> conflicts;
+    Result<HostLocks> locks = fail(Errc::internal, "not locked");
     runtime.run([&]() -> asio::awaitable<int> {
-        allowed = co_await dispatch->authorise(std::move(question), &code);
+        locks = co_await dispatch->lock(*targets, shared, &conflicts);
         co_return 0;
     });
-    if (!allowed) return report_denial(call, allowed.error(), code);
-    std::vector<std::string> conflicts;
-    const auto locked = dispatch->lock(*targets, *request, conflicts);
-    if (!locked && !conflicts.empty()) return report_conflicts(call, conflicts);
-    if (!locked) return report(call, locked.error());
+    if (!conflicts.empty()) return report_conflicts(call, conflicts);
+    if (!locks) return report(call, locks.error());
     bool all_ok = true;
     json::Array results;
     RunOutput human;
@@ -96,7 +93,7 @@ int dispatcher_run(const Invocation& call) {
         }
     };
     const int done = runtime.run([&]() -> asio::awaitable<int> {
-        co_await dispatch->run(std::move(*targets), std::move(*request), std::move(on_result));
+        co_await dispatch->run(std::move(*targets), shared, std::move(*locks), std::move(on_result));
         co_return 0;
     });
     if (as_json) print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(results)}}) + "\n");

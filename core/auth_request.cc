@@ -8,23 +8,13 @@
 #include "core/timestamp.h"
 
 namespace ctrlexec {
-namespace {
-
-json::Value to_array(const std::vector<std::string>& items) {
-    json::Array array;
-    for (const auto& item : items) array.emplace_back(item);
-    return json::Value(std::move(array));
-}
-
-}  // namespace
-
 std::vector<std::string> AuthRequest::environment() const {
     return {
         "ENVEXEC_ACTION=" + action,
         "ENVEXEC_SCRIPT=" + script,
         fmt::format("ENVEXEC_HOSTS={}", fmt::join(hosts, ",")),
         fmt::format("ENVEXEC_ARGS={}", fmt::join(arguments, " ")),
-        "ENVEXEC_ARGS_JSON=" + json::dump(to_array(arguments)),
+        "ENVEXEC_ARGS_JSON=" + json::dump(json::strings(arguments)),
         "ENVEXEC_USERNAME=" + username,
         "ENVEXEC_TOKEN=" + token,
         "ENVEXEC_SOURCE_IP=" + source_ip,
@@ -35,8 +25,8 @@ std::vector<std::string> AuthRequest::environment() const {
 std::string AuthRequest::input() const {
     return json::dump(json::Object{{"action", action},
                                    {"script", script},
-                                   {"hosts", to_array(hosts)},
-                                   {"args", to_array(arguments)},
+                                   {"hosts", json::strings(hosts)},
+                                   {"args", json::strings(arguments)},
                                    {"username", username},
                                    {"token", token},
                                    {"source_ip", source_ip},

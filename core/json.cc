@@ -183,6 +183,13 @@ Result<Value> parse(std::string_view text, std::size_t max_bytes) {
     return convert(root, max_depth);
 }
 
+Value strings(const std::vector<std::string>& items) {
+    Array array;
+    array.reserve(items.size());
+    for (const auto& item : items) array.emplace_back(item);
+    return array;
+}
+
 std::string dump(const Value& value) {
     std::string out;
     append(out, value);

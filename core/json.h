@@ -83,6 +83,9 @@ inline constexpr int max_depth = 32;
 // twice (two readers could act on two different values).
 Result<Value> parse(std::string_view text, std::size_t max_bytes);
 
+// An array of strings.
+Value strings(const std::vector<std::string>& items);
+
 // Compact: no spaces. Bytes that are not UTF-8 become U+FFFD, so the result is always valid JSON.
 std::string dump(const Value& value);
 

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <mutex>
 #include <vector>
 
 #include "core/unique_fd.h"
@@ -22,6 +23,7 @@ constexpr std::size_t max_value = 2048;  // bytes of one value; syslog lines are
 constexpr int facility_daemon = 3;
 
 struct LogState {
+    std::mutex mutex;
     std::string tag = "ctrl-exec";
     std::string socket_path;  // "" when lines do not go to syslog
     UniqueFd socket;
@@ -118,6 +120,7 @@ std::string format_event(std::string_view action, std::initializer_list<LogField
 void log_event(LogLevel level, std::string_view action, std::initializer_list<LogField> fields) {
     auto& log = state();
     const std::string line = format_event(action, fields);
+    const std::lock_guard lock(log.mutex);  // workers log too
     if (!log.socket_path.empty() && send_syslog(log, level, line)) return;
     if (log.to_stderr) write_stderr(line);
 }

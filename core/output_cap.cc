@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include "core/json.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -19,7 +18,30 @@ std::string_view whole_characters(std::string_view text, std::size_t bytes) {
     return text.substr(0, end);
 }
 
+// Leaves out a quarter of the members, one at least; false when there is none.
+template <typename Members>
+bool shorten(Members& members) {
+    if (members.empty()) return false;
+    members.resize(members.size() - members.size() / 4 - 1);
+    return true;
+}
+
 }  // namespace
+
+void cap_capabilities(json::Value& answer, std::size_t max_bytes) {
+    const auto* scripts_member = answer.find("scripts");
+    const auto* tags_member = answer.find("tags");
+    if (scripts_member == nullptr || tags_member == nullptr) return;
+    json::Array scripts = *scripts_member->if_array();
+    json::Object tags = *tags_member->if_object();
+    while (json::dump(answer).size() > max_bytes) {
+        const bool scripts_are_longer = json::dump(scripts).size() >= json::dump(tags).size();
+        if (scripts_are_longer ? !shorten(scripts) : !shorten(tags)) return;
+        answer.set("scripts", scripts);
+        answer.set("tags", tags);
+        answer.set("truncated", true);
+    }
+}
 
 void cap_output(std::string& output, std::string& errors, std::size_t max_bytes) {
     const std::string whole_output = to_utf8(output);

@@ -9,13 +9,6 @@ namespace {
 
 constexpr std::size_t max_body = 1u << 20;
 
-json::Value to_array(const std::vector<std::string>& arguments) {
-    json::Array array;
-    array.reserve(arguments.size());
-    for (const auto& argument : arguments) array.emplace_back(argument);
-    return json::Value(std::move(array));
-}
-
 // execve ends an argument at its first NUL: what would run is not what was asked for.
 bool has_nul(std::string_view text) {
     return text.find('\0') != std::string_view::npos;
@@ -54,7 +47,7 @@ Result<RunRequest> RunRequest::parse(std::string_view body) {
 
 std::string RunRequest::to_json() const {
     return json::dump(json::Object{{"script", script},
-                                   {"args", to_array(arguments)},
+                                   {"args", json::strings(arguments)},
                                    {"reqid", reqid},
                                    {"username", username},
                                    {"token", token}});
@@ -62,7 +55,7 @@ std::string RunRequest::to_json() const {
 
 std::string RunRequest::script_input(const std::string& peer_ip, std::int64_t now) const {
     return json::dump(json::Object{{"script", script},
-                                   {"args", to_array(arguments)},
+                                   {"args", json::strings(arguments)},
                                    {"reqid", reqid},
                                    {"peer_ip", peer_ip},
                                    {"username", username},

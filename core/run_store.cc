@@ -35,11 +35,9 @@ Result<StoredRun> StoredRun::from_json(const json::Value& value) {
 }
 
 json::Value StoredRun::to_json() const {
-    json::Array names;
-    for (const auto& host : hosts) names.emplace_back(host);
     return json::Object{{"reqid", reqid},
                         {"script", script},
-                        {"hosts", std::move(names)},
+                        {"hosts", json::strings(hosts)},
                         {"results", results},
                         {"completed", completed}};
 }

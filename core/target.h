@@ -1,8 +1,10 @@
 // HOST, HOST:PORT, [v6], [v6]:PORT and bare IPv6 addresses, as people type them.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/result.h"
 
@@ -15,6 +17,10 @@ struct Target {
     // Errc::usage with what is wrong.
     static Result<Target> parse(std::string_view text);
 };
+
+// Each word a target, `default_port` where it names none (0 leaves it open). A host named twice is
+// Errc::usage, unless two different ports say that two agents are meant.
+Result<std::vector<Target>> parse_targets(std::span<const std::string> words, int default_port);
 
 bool is_ip_address(std::string_view text);  // IPv4 dotted quad or IPv6, without zone
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr HttpLimits answer_limits{8192, 64, 256u << 20};
 constexpr std::chrono::milliseconds goodbye_timeout{500};
+constexpr std::size_t old_agent_body_bytes = 16 * 1024;  // it reads one TLS record
 
 asio::awaitable<Result<std::vector<asio::ip::tcp::endpoint>>> find_agent(Runtime& runtime,
                                                                          AgentAddress address,
@@ -27,11 +28,13 @@ asio::awaitable<Result<std::vector<asio::ip::tcp::endpoint>>> find_agent(Runtime
 
 // After the handshake an old agent just closes when it does not want to answer.
 Error closed_without_answer(const AgentCall& call) {
+    const bool large = call.body.size() > old_agent_body_bytes;
     return fail(Errc::closed,
                 fmt::format("{} closed the connection without an answer; an old agent does so when it has "
-                            "rate-limited us, when the script ended without reading its input, or when "
+                            "rate-limited us, when the script ended without reading its input, {}or when "
                             "its output is not valid UTF-8",
-                            host_port(call.address.host, call.address.port)));
+                            host_port(call.address.host, call.address.port),
+                            large ? "when the request is over 16 KiB as this one is, " : ""));
 }
 
 // Not in the coroutine: g++ 12 miscompiles initializer lists there.

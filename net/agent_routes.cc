@@ -24,6 +24,19 @@ constexpr std::size_t reserved_bytes = 2048;  // for the other members of a capp
 enum class Caller { ours, capped, uncapped };
 constexpr std::size_t max_ping_body = 64 * 1024;
 
+Caller caller_of(const HttpMessage& request, const AgentConfig& config) {
+    if (request.has_header(protocol_header_lower)) return Caller::ours;
+    return config.legacy_output_cap ? Caller::capped : Caller::uncapped;
+}
+
+constexpr std::size_t max_echo = 1024;
+
+// What the caller named, said back to it. A name without end would be an answer without end, and an old
+// dispatcher hangs on one over 64 KiB.
+std::string echo(const std::string& text) {
+    return to_utf8(std::string_view(text).substr(0, max_echo));
+}
+
 AgentAnswer json_answer(int status, json::Object body) {
     return {status, json::dump(json::Value(std::move(body)))};
 }
@@ -33,8 +46,10 @@ AgentAnswer refused(const RunRequest& request, const AgentPeer& peer, const Erro
     log_event(
         LogLevel::notice, "deny",
         {{"PEER", peer.ip}, {"REASON", why.text()}, {"REQID", request.reqid}, {"SCRIPT", request.script}});
-    return json_answer(
-        200, {{"script", request.script}, {"exit", -1}, {"error", why.message}, {"reqid", request.reqid}});
+    return json_answer(200, {{"script", echo(request.script)},
+                             {"exit", -1},
+                             {"error", why.message},
+                             {"reqid", echo(request.reqid)}});
 }
 
 // Its script and reqid are not known.
@@ -71,7 +86,7 @@ AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller ca
         body.set("stdout", "");
         body.set("stderr", result.error().message);
     }
-    body.set("reqid", request.reqid);
+    body.set("reqid", echo(request.reqid));
     log_event(LogLevel::info, "run",
               {{"EXIT", std::to_string(exit)},
                {"PEER", peer.ip},
@@ -112,9 +127,7 @@ asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, 
     auto parsed = RunRequest::parse(request.body);
     if (!parsed) co_return malformed(peer, parsed.error());
     if (!parsed->problem.empty()) co_return refused(*parsed, peer, fail(Errc::bad_request, parsed->problem));
-    const Caller caller = request.has_header(protocol_header_lower) ? Caller::ours
-                          : snapshot->config.legacy_output_cap      ? Caller::capped
-                                                                    : Caller::uncapped;
+    const Caller caller = caller_of(request, snapshot->config);
     auto program = snapshot->allowlist.approve(parsed->script, snapshot->config.script_dirs);
     if (!program) co_return refused(*parsed, peer, program.error());
     AuthRequest question = hook_question(*snapshot, peer, "run", *parsed);
@@ -143,10 +156,10 @@ AgentAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const Htt
                              {"host", snapshot.config.hostname},
                              {"version", CTRL_EXEC_VERSION},
                              {"expiry", snapshot.certificate_expiry},
-                             {"reqid", reqid}});
+                             {"reqid", echo(reqid)}});
 }
 
-AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer) {
+AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer, Caller caller) {
     json::Array scripts;
     for (const auto& [name, path] : snapshot.allowlist.scripts()) {
         const bool executable =
@@ -156,18 +169,21 @@ AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer) {
     json::Object tags;
     for (const auto& [key, value] : snapshot.config.tags) tags.push_back({key, value});
     log_event(LogLevel::info, "capabilities", {{"PEER", peer.ip}});
-    return json_answer(200, {{"status", "ok"},
-                             {"host", snapshot.config.hostname},
-                             {"version", CTRL_EXEC_VERSION},
-                             {"scripts", std::move(scripts)},
-                             {"tags", std::move(tags)}});
+    json::Value body(json::Object{{"status", "ok"},
+                                  {"host", snapshot.config.hostname},
+                                  {"version", CTRL_EXEC_VERSION},
+                                  {"scripts", std::move(scripts)},
+                                  {"tags", std::move(tags)}});
+    if (caller == Caller::capped) cap_capabilities(body, legacy_answer_bytes);
+    return {200, json::dump(body)};
 }
 
-asio::awaitable<AgentAnswer> discover(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer) {
+asio::awaitable<AgentAnswer> discover(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                      Caller caller) {
     AuthRequest question = hook_question(*snapshot, peer, "discovery", RunRequest());
     const auto allowed = co_await ask_agent_hook(snapshot, std::move(question));
     if (!allowed) co_return discovery_denied(peer, allowed.error());
-    co_return capabilities(*snapshot, peer);
+    co_return capabilities(*snapshot, peer, caller);
 }
 
 AgentAnswer revoked(const AgentPeer& peer) {
@@ -204,7 +220,8 @@ asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot>
     if (!snapshot->trusts(peer.serial)) co_return not_trusted(peer, request.target);
     if (is_run) co_return co_await run(std::move(snapshot), std::move(peer), std::move(request), children);
     if (is_ping) co_return ping(*snapshot, peer, request);
-    co_return co_await discover(std::move(snapshot), std::move(peer));
+    const Caller caller = caller_of(request, snapshot->config);
+    co_return co_await discover(std::move(snapshot), std::move(peer), caller);
 }
 
 }  // namespace ctrlexec

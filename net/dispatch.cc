@@ -18,6 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::chrono::seconds file_timeout{20};  // registry and locks, on a slow volume too
+
 std::string milliseconds_since(Clock::time_point start) {
     return fmt::format("{}ms",
                        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count());
@@ -112,7 +114,7 @@ Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& conf
     return Dispatch(runtime, config, std::move(tls));
 }
 
-asio::awaitable<Result<void>> Dispatch::authorise(AuthRequest question, int* code) {
+asio::awaitable<Result<void>> Dispatch::authorise(AuthRequest question, int* code) const {
     if (config_.auth_hook.empty()) co_return success();
     const auto allowed =
         co_await ask_hook(config_.auth_hook, question, std::chrono::seconds(config_.auth_hook_timeout), code);
@@ -120,40 +122,76 @@ asio::awaitable<Result<void>> Dispatch::authorise(AuthRequest question, int* cod
     co_return allowed;
 }
 
-Result<void> Dispatch::lock(const std::vector<Target>& targets, const RunRequest& request,
-                            std::vector<std::string>& conflicts) {
-    const RunLocks locks(config_.locks_dir());
+namespace {
+
+struct LockAttempt {
+    HostLocks held;
+    std::vector<std::string> conflicts;  // "host:script"
+};
+
+Result<LockAttempt> try_locks(const std::string& directory, const std::vector<Target>& targets,
+                              const RunRequest& request) {
+    const RunLocks locks(directory);
+    LockAttempt attempt;
     std::set<std::string> mine;  // two ports of one host share its lock
     for (const auto& target : targets) {
         if (!mine.insert(target.host).second) continue;
         auto held = locks.acquire(target.host, request.script, request.reqid);
-        if (!held && held.error().code != Errc::locked) {
-            locks_.clear();
-            return std::move(held).error();
-        }
+        if (!held && held.error().code != Errc::locked) return std::move(held).error();
         log_lock(held ? "lock-acquire" : "lock-conflict", target.host, request);
         if (held) {
-            locks_.emplace(target.host, std::move(*held));
+            attempt.held.emplace(target.host, std::move(*held));
         } else {
-            conflicts.push_back(target.host + ":" + request.script);
+            attempt.conflicts.push_back(target.host + ":" + request.script);
         }
     }
-    if (conflicts.empty()) return success();
-    locks_.clear();
-    return fail(Errc::locked, "locked");
+    return attempt;
 }
 
-void Dispatch::unlock(const std::string& host, const RunRequest& request) {
-    const auto held = locks_.find(host);
-    if (held == locks_.end()) return;
-    locks_.erase(held);
-    log_lock("lock-release", host, request);
+}  // namespace
+
+asio::awaitable<Result<HostLocks>> Dispatch::lock(std::vector<Target> targets,
+                                                  std::shared_ptr<const RunRequest> request,
+                                                  std::vector<std::string>* conflicts) const {
+    std::function<Result<LockAttempt>()> work = [directory = config_.locks_dir(),
+                                                 targets = std::move(targets),
+                                                 request] { return try_locks(directory, targets, *request); };
+    CO_TRY(LockAttempt attempt,
+           co_await offload<LockAttempt>(runtime_->pool(), file_timeout, std::move(work)));
+    if (attempt.conflicts.empty()) co_return std::move(attempt.held);
+    *conflicts = std::move(attempt.conflicts);
+    co_return fail(Errc::locked, "locked");
 }
 
-asio::awaitable<Result<std::string>> Dispatch::post(Target target, std::string path, std::string body) {
+asio::awaitable<Result<std::vector<AgentAddress>>> Dispatch::find(std::vector<Target> targets) const {
+    std::function<Result<std::vector<AgentAddress>>()> work =
+        [registry = registry_, port = config_.port,
+         targets = std::move(targets)]() -> Result<std::vector<AgentAddress>> {
+        std::vector<AgentAddress> found;
+        for (const auto& target : targets) found.push_back(address_of(target, registry, port));
+        return found;
+    };
+    co_return co_await offload<std::vector<AgentAddress>>(runtime_->pool(), file_timeout, std::move(work));
+}
+
+asio::awaitable<void> Dispatch::each(
+    std::vector<Target> targets,
+    std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work) const {
+    const std::size_t count = targets.size();
+    const auto addresses = co_await find(std::move(targets));
+    std::function<asio::awaitable<void>(std::size_t)> one = [&](std::size_t i) -> asio::awaitable<void> {
+        Result<AgentAddress> address =
+            addresses ? Result<AgentAddress>((*addresses)[i]) : Result<AgentAddress>(addresses.error());
+        co_await work(i, std::move(address));
+    };
+    co_await fan_out(*runtime_, count, static_cast<std::size_t>(config_.max_parallel), std::move(one));
+}
+
+asio::awaitable<Result<std::string>> Dispatch::exchange(Result<AgentAddress> address, std::string method,
+                                                        std::string path, std::string body) const {
     AgentCall call;
-    call.address = address_of(target, registry_, config_.port);
-    call.method = "POST";
+    CO_TRY(call.address, std::move(address));
+    call.method = std::move(method);
     call.target = std::move(path);
     call.body = std::move(body);
     call.connect_timeout = std::chrono::seconds(config_.connect_timeout);
@@ -163,9 +201,11 @@ asio::awaitable<Result<std::string>> Dispatch::post(Target target, std::string p
     co_return std::move(answer.body);
 }
 
-asio::awaitable<RunResult> Dispatch::run_one(Target target, std::shared_ptr<const RunRequest> request) {
+asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<AgentAddress> address,
+                                             std::shared_ptr<const RunRequest> request) const {
     const auto start = Clock::now();
-    auto body = co_await post(target, "/run", request->to_json());
+    std::string question = request->to_json();
+    auto body = co_await exchange(std::move(address), "POST", "/run", std::move(question));
     auto parsed = body ? RunResult::parse(*body) : Result<RunResult>(std::move(body).error());
     RunResult result;
     if (parsed) {
@@ -173,7 +213,7 @@ asio::awaitable<RunResult> Dispatch::run_one(Target target, std::shared_ptr<cons
     } else {
         result.error = parsed.error().text();
     }
-    result.host = target.host;
+    result.host = std::move(host);
     result.script = request->script;
     result.reqid = request->reqid;
     result.rtt = milliseconds_since(start);
@@ -181,9 +221,11 @@ asio::awaitable<RunResult> Dispatch::run_one(Target target, std::shared_ptr<cons
     co_return result;
 }
 
-asio::awaitable<PingResult> Dispatch::ping_one(Target target, std::string reqid) {
+asio::awaitable<PingResult> Dispatch::ping_one(std::string host, Result<AgentAddress> address,
+                                               std::string reqid) const {
     const auto start = Clock::now();
-    auto body = co_await post(target, "/ping", ping_body(reqid));
+    std::string question = ping_body(reqid);
+    auto body = co_await exchange(std::move(address), "POST", "/ping", std::move(question));
     auto parsed = body ? PingResult::parse(*body) : Result<PingResult>(std::move(body).error());
     PingResult result;
     if (parsed) {
@@ -191,35 +233,35 @@ asio::awaitable<PingResult> Dispatch::ping_one(Target target, std::string reqid)
     } else {
         result.error = parsed.error().text();
     }
-    result.host = target.host;
+    result.host = std::move(host);
     result.reqid = reqid;
     result.rtt = milliseconds_since(start);
     log_result(result);
     co_return result;
 }
 
-asio::awaitable<void> Dispatch::run(std::vector<Target> targets, RunRequest request,
-                                    std::function<void(RunResult)> on_result) {
-    const auto shared = std::make_shared<const RunRequest>(std::move(request));
+asio::awaitable<void> Dispatch::run(std::vector<Target> targets, std::shared_ptr<const RunRequest> request,
+                                    HostLocks locks, std::function<void(RunResult)> on_result) const {
     std::map<std::string, int> left;  // results to come for each host
     for (const auto& target : targets) ++left[target.host];
-    std::function<asio::awaitable<void>(std::size_t)> work = [&](std::size_t i) -> asio::awaitable<void> {
-        RunResult result = co_await run_one(targets[i], shared);
+    std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work =
+        [&](std::size_t i, Result<AgentAddress> address) -> asio::awaitable<void> {
+        RunResult result = co_await run_one(targets[i].host, std::move(address), request);
         on_result(std::move(result));
-        if (--left[targets[i].host] == 0) unlock(targets[i].host, *shared);
+        if (--left[targets[i].host] == 0 && locks.erase(targets[i].host) != 0)
+            log_lock("lock-release", targets[i].host, *request);
     };
-    co_await fan_out(*runtime_, targets.size(), static_cast<std::size_t>(config_.max_parallel),
-                     std::move(work));
+    co_await each(targets, std::move(work));
 }
 
 asio::awaitable<void> Dispatch::ping(std::vector<Target> targets, std::string reqid,
-                                     std::function<void(PingResult)> on_result) {
-    std::function<asio::awaitable<void>(std::size_t)> work = [&](std::size_t i) -> asio::awaitable<void> {
-        PingResult result = co_await ping_one(targets[i], reqid);
+                                     std::function<void(PingResult)> on_result) const {
+    std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work =
+        [&](std::size_t i, Result<AgentAddress> address) -> asio::awaitable<void> {
+        PingResult result = co_await ping_one(targets[i].host, std::move(address), reqid);
         on_result(std::move(result));
     };
-    co_await fan_out(*runtime_, targets.size(), static_cast<std::size_t>(config_.max_parallel),
-                     std::move(work));
+    co_await each(targets, std::move(work));
 }
 
 }  // namespace ctrlexec

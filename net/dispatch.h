@@ -1,4 +1,4 @@
-// The run engine: one request to many agents.
+// The run engine: one request to many agents. The command line and the HTTP API use the same.
 #pragma once
 
 #include <asio/awaitable.hpp>
@@ -15,42 +15,52 @@
 #include "core/registry.h"
 #include "core/run_request.h"
 #include "core/target.h"
+#include "net/agent_client.h"
 #include "net/runtime.h"
 #include "net/tls_context.h"
 
 namespace ctrlexec {
 
+using HostLocks = std::map<std::string, FileLock>;  // by host
+
 class Dispatch {
   public:
-    // Reads certificate, key and CA; Errc::config with the remedy when they are missing.
+    // Reads certificate, key and CA; Errc::config with the remedy when they are missing. The engine has no
+    // state of its own: any number of requests may use it at the same time.
     static Result<Dispatch> create(Runtime& runtime, const DispatcherConfig& config);
 
-    // // Asks the configured auth hook; without one the command line always passes. `code`: see ask_hook.
-    asio::awaitable<Result<void>> authorise(AuthRequest question, int* code);
+    // Asks the configured auth hook; without one the answer is yes. `code`: see ask_hook.
+    asio::awaitable<Result<void>> authorise(AuthRequest question, int* code) const;
 
-    // Takes the lock of `script` on every target, or none: then Errc::locked, and `conflicts` lists
-    // "host:script". Each is held until its host's result has been handed over.
-    Result<void> lock(const std::vector<Target>& targets, const RunRequest& request,
-                      std::vector<std::string>& conflicts);
+    // The lock of `script` on every target, or none: then Errc::locked, and `conflicts` lists "host:script".
+    asio::awaitable<Result<HostLocks>> lock(std::vector<Target> targets,
+                                            std::shared_ptr<const RunRequest> request,
+                                            std::vector<std::string>* conflicts) const;
 
-    // Each result is handed over as it comes, in completion order, one for every target.
-    asio::awaitable<void> run(std::vector<Target> targets, RunRequest request,
-                              std::function<void(RunResult)> on_result);
+    // Each result is handed over as it comes, in completion order, one for every target. A host's lock is
+    // released when its last result has been handed over.
+    asio::awaitable<void> run(std::vector<Target> targets, std::shared_ptr<const RunRequest> request,
+                              HostLocks locks, std::function<void(RunResult)> on_result) const;
     asio::awaitable<void> ping(std::vector<Target> targets, std::string reqid,
-                               std::function<void(PingResult)> on_result);
+                               std::function<void(PingResult)> on_result) const;
 
   private:
     Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls);
-    void unlock(const std::string& host, const RunRequest& request);
-    asio::awaitable<RunResult> run_one(Target target, std::shared_ptr<const RunRequest> request);
-    asio::awaitable<PingResult> ping_one(Target target, std::string reqid);
-    asio::awaitable<Result<std::string>> post(Target target, std::string path, std::string body);
+    asio::awaitable<Result<std::vector<AgentAddress>>> find(std::vector<Target> targets) const;
+    asio::awaitable<void> each(
+        std::vector<Target> targets,
+        std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work) const;
+    asio::awaitable<RunResult> run_one(std::string host, Result<AgentAddress> address,
+                                       std::shared_ptr<const RunRequest> request) const;
+    asio::awaitable<PingResult> ping_one(std::string host, Result<AgentAddress> address,
+                                         std::string reqid) const;
+    asio::awaitable<Result<std::string>> exchange(Result<AgentAddress> address, std::string method,
+                                                  std::string path, std::string body) const;
 
     Runtime* runtime_;
     DispatcherConfig config_;
     Registry registry_;
     std::shared_ptr<TlsContext> tls_;
-    std::multimap<std::string, FileLock> locks_;  // by host
 };
 
 }  // namespace ctrlexec

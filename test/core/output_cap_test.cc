@@ -81,3 +81,33 @@ TEST_CASE("random output of any size fits after the cut") {
         REQUIRE(is_utf8(streams[1]));
     }
 }
+
+TEST_CASE(
+    "capabilities that are too long for an old dispatcher lose scripts and tags from the end, visibly") {
+    using ctrlexec::cap_capabilities;
+    namespace json = ctrlexec::json;
+    const auto answer = [](int scripts, int tags) {
+        json::Array list;
+        for (int i = 0; i < scripts; ++i)
+            list.emplace_back(json::Object{{"name", "script-" + std::to_string(i)}});
+        json::Object map;
+        for (int i = 0; i < tags; ++i) map.push_back({"tag-" + std::to_string(i), "value"});
+        return json::Value(
+            json::Object{{"status", "ok"}, {"scripts", std::move(list)}, {"tags", std::move(map)}});
+    };
+    for (const auto& [scripts, tags] : {std::pair(500, 0), {0, 500}, {500, 500}}) {
+        json::Value body = answer(scripts, tags);
+        cap_capabilities(body, 4096);
+        CHECK(json::dump(body).size() <= 4096);
+        CHECK(body.text("status") == "ok");
+        CHECK(body.find("scripts")->if_array()->size() + body.find("tags")->if_object()->size() > 10);
+        CHECK(*body.find("truncated")->if_bool());
+    }
+    json::Value small = answer(2, 2);
+    const std::string before = json::dump(small);
+    cap_capabilities(small, 4096);
+    CHECK(json::dump(small) == before);
+    json::Value hopeless = answer(0, 0);
+    cap_capabilities(hopeless, 1);
+    CHECK(hopeless.text("status") == "ok");
+}
