@@ -7,6 +7,7 @@
 #include "cmd/print.h"
 #include "cmd/verbs.h"
 #include "core/log.h"
+#include "core/open_files.h"
 #include "net/agent_server.h"
 #include "net/runtime.h"
 
@@ -14,6 +15,7 @@ namespace ctrlexec {
 
 int agent_serve(const Invocation& call) {
     open_log("ctrl-exec-agent", LogFallback::to_stderr);
+    raise_open_file_limit();
     Runtime runtime;
     auto server =
         AgentServer::create(runtime, call.text("--config", default_agent_config), call.text("--allowlist"));

@@ -9,7 +9,7 @@
 
 namespace ctrlexec {
 
-enum class Role { dispatcher, agent };
+enum class Role { dispatcher, agent, api };
 
 struct OptionSpec {
     std::string_view name;   // with its dashes

@@ -23,6 +23,10 @@ constexpr std::array<OptionSpec, 2> agent_options{{
     {"--config", "FILE", "configuration file (default /etc/ctrl-exec-agent/agent.conf)"},
 }};
 
+constexpr std::array<OptionSpec, 1> api_options{{
+    {"--config", "FILE", "configuration file (default /etc/ctrl-exec/ctrl-exec.conf)"},
+}};
+
 constexpr std::array<OptionSpec, 1> confirm_options{{
     {"--yes", "", "do not ask"},
 }};
@@ -37,7 +41,7 @@ constexpr std::array<OptionSpec, 4> request_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 17> table{{
+constinit const std::array<Applet, 18> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, no_options, dispatcher_approve},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
@@ -72,12 +76,15 @@ constinit const std::array<Applet, 17> table{{
      no_options, agent_self_ping},
     {agent, "serve", "", "serve requests of trusted dispatchers", "serve", 0, 0, false, no_options,
      agent_serve},
+    {api, "serve", "", "serve the HTTP API", "--config /etc/ctrl-exec/ctrl-exec.conf", 0, 0, false,
+     no_options, api_serve},
 }};
 
-constexpr std::array<Link, 4> link_table{{
+constexpr std::array<Link, 5> link_table{{
     {"cea", agent},
     {"ced", dispatcher},
     {"ctrl-exec-agent", agent},
+    {"ctrl-exec-api", api},
     {"ctrl-exec-dispatcher", dispatcher},
 }};
 
@@ -89,6 +96,7 @@ std::span<const Applet> applets() {
 
 std::span<const OptionSpec> common_options(Role role) {
     if (role == agent) return agent_options;
+    if (role == api) return api_options;
     return dispatcher_options;
 }
 
@@ -97,7 +105,7 @@ std::span<const Link> links() {
 }
 
 std::string_view role_program(Role role) {
-    return role == agent ? "ctrl-exec-agent" : "ctrl-exec-dispatcher";
+    return role == agent ? "ctrl-exec-agent" : role == api ? "ctrl-exec-api" : "ctrl-exec-dispatcher";
 }
 
 }  // namespace ctrlexec

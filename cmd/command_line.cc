@@ -18,7 +18,7 @@ struct Caller {
     Role role = Role::dispatcher;
     bool any_role = false;  // called as ctrl-exec without a role: help shows everything
     std::vector<std::string> rest;
-    std::string implied_verb;  // "pairing" is a role with one verb
+    std::string implied_verb;  // "pairing" and "api" are roles with one verb
 };
 
 Error usage_error(const Caller& caller, std::string_view verb, std::string what) {
@@ -37,17 +37,19 @@ Caller identify(const std::vector<std::string>& arguments) {
         if (link.name != name) continue;
         caller.program = name;
         caller.role = link.role;
+        if (link.role == Role::api) caller.implied_verb = "serve";
         return caller;
     }
     caller.program = "ctrl-exec";
     caller.any_role = true;
     const std::string first = caller.rest.empty() ? "" : caller.rest[0];
-    if (first == "dispatcher" || first == "agent" || first == "pairing") {
+    if (first == "dispatcher" || first == "agent" || first == "pairing" || first == "api") {
         caller.program = "ctrl-exec " + first;
-        caller.role = first == "agent" ? Role::agent : Role::dispatcher;
+        caller.role = first == "agent" ? Role::agent : first == "api" ? Role::api : Role::dispatcher;
         caller.any_role = false;
         caller.rest.erase(caller.rest.begin());
         if (first == "pairing") caller.implied_verb = "pairing-mode";
+        if (first == "api") caller.implied_verb = "serve";
     }
     return caller;
 }
@@ -183,6 +185,8 @@ Result<ParsedCommand> help(const Caller& caller, const std::string& about) {
         const Role role = about == "agent" ? Role::agent : Role::dispatcher;
         return text(overview_of(role, "ctrl-exec " + about));
     }
+    if (caller.any_role && about == "api")
+        return text(help_for(*find_applet(Role::api, "serve"), "ctrl-exec api"));
     if (const auto* applet = find_applet(caller.role, about)) return text(help_for(*applet, caller.program));
     const auto* agent = caller.any_role ? find_applet(Role::agent, about) : nullptr;
     if (agent != nullptr) return text(help_for(*agent, "ctrl-exec agent"));
@@ -216,6 +220,13 @@ std::string_view did_you_mean(std::string_view typed, const std::vector<std::str
 
 Result<ParsedCommand> parse_command_line(const std::vector<std::string>& arguments) {
     const Caller caller = identify(arguments);
+    const bool asks_help = !caller.rest.empty() && caller.rest[0] == "help";
+    if (asks_help && !caller.implied_verb.empty()) {
+        const auto* only = find_applet(caller.role, caller.implied_verb);
+        return ParsedCommand{nullptr, help_for(*only, caller.program), {}};
+    }
+    const bool version = !caller.rest.empty() && caller.rest[0] == "--version";
+    if (version) return ParsedCommand{nullptr, fmt::format("ctrl-exec {}\n", CTRL_EXEC_VERSION), {}};
     const std::string verb = caller.implied_verb.empty() ? find_verb(caller) : caller.implied_verb;
     if (verb == "help") {
         const auto at = std::find(caller.rest.begin(), caller.rest.end(), "help");
@@ -223,8 +234,6 @@ Result<ParsedCommand> parse_command_line(const std::vector<std::string>& argumen
     }
     if (verb.empty()) {
         const std::string first = caller.rest.empty() ? "--help" : caller.rest[0];
-        if (first == "--version")
-            return ParsedCommand{nullptr, fmt::format("ctrl-exec {}\n", CTRL_EXEC_VERSION), {}};
         if (first == "--list-links") return ParsedCommand{nullptr, link_names(), {}};
         if (first == "--help" || first == "-h") {
             TRY(const ParsedCommand shown, help(caller, ""));

@@ -47,6 +47,7 @@ std::string overview() {
         "Usage: ctrl-exec [ROLE] COMMAND [OPTION]... [ARGUMENT]...\n\n"
         "Role dispatcher (also 'ctrl-exec-dispatcher', 'ced', and without a role):\n{}\n"
         "Role agent (also 'ctrl-exec-agent', 'cea'):\n{}\n"
+        "Role api (also 'ctrl-exec-api'): the HTTP API; it takes no command.\n"
         "Role pairing: the dispatcher's pairing-mode.\n\n"
         "  --version          print the version\n"
         "  --list-links       print the names to link this binary to\n\n"
@@ -55,8 +56,8 @@ std::string overview() {
 }
 
 std::string help_for(const Applet& applet, std::string_view program) {
-    const std::string name =
-        program == "ctrl-exec pairing" ? std::string(program) : fmt::format("{} {}", program, applet.verb);
+    const bool implied = program == "ctrl-exec pairing" || applet.role == Role::api;
+    const std::string name = implied ? std::string(program) : fmt::format("{} {}", program, applet.verb);
     std::string operands = applet.operands.empty() ? "" : fmt::format(" {}", applet.operands);
     return fmt::format("Usage: {} [OPTION]...{}\n\n{}{}.\n\nOptions:\n{}{}\nExample:\n  {} {}\n", name,
                        operands, static_cast<char>(applet.summary[0] - 'a' + 'A'), applet.summary.substr(1),

@@ -18,6 +18,8 @@ int dispatcher_setup_ca(const Invocation& call);
 int dispatcher_setup_ctrl_exec(const Invocation& call);
 int dispatcher_unpair(const Invocation& call);
 
+int api_serve(const Invocation& call);
+
 int agent_pairing_status(const Invocation& call);
 int agent_request_pairing(const Invocation& call);
 int agent_self_check(const Invocation& call);

@@ -1,7 +1,12 @@
 #include "core/dispatcher_config.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
+
 #include "core/config_file.h"
 #include "core/file.h"
+#include "core/utf8.h"
 
 namespace ctrlexec {
 namespace {
@@ -11,7 +16,10 @@ const std::vector<std::string_view> known_keys{
     "api_auth_default",
     "api_bind",
     "api_cert",
+    "api_cors_origins",
     "api_key",
+    "api_max_connections",
+    "api_max_dispatches",
     "api_port",
     "auth_hook",
     "auth_hook_timeout",
@@ -32,9 +40,34 @@ const std::vector<std::string_view> known_keys{
     "pairing_port",
     "port",
     "read_timeout",
+    "shutdown_grace",
     "state_dir",
     "timeout",
 };
+
+// Blanks or commas in between. Compared with the Origin header as text, so it must be written as browsers
+// write it.
+Result<std::vector<std::string>> read_origins(const ConfigFile& file) {
+    std::vector<std::string> origins;
+    const std::string text = file.text("api_cors_origins");
+    for (std::size_t at = 0; at < text.size();) {
+        const std::size_t end = std::min(text.find_first_of(", \t", at), text.size());
+        const std::string origin = text.substr(at, end - at);
+        at = end + 1;
+        if (origin.empty()) continue;
+        const auto scheme = origin.find("://");
+        const bool usable = (origin.starts_with("http://") || origin.starts_with("https://")) &&
+                            origin.find('/', scheme + 3) == std::string::npos && origin.size() > scheme + 3;
+        if (!usable) {
+            return fail(
+                Errc::config,
+                fmt::format("{}: api_cors_origins: '{}' is no origin, such as https://console.example.net",
+                            file.path(), printable(origin)));
+        }
+        origins.push_back(origin);
+    }
+    return origins;
+}
 
 }  // namespace
 
@@ -62,6 +95,17 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.cert_days, file.integer("cert_days", config.cert_days, 1, 36500));
     config.auth_hook = file.text("auth_hook");
     TRY(config.auth_hook_timeout, file.integer("auth_hook_timeout", config.auth_hook_timeout, 1, 3600));
+    config.api_bind = file.text("api_bind", config.api_bind);
+    TRY(config.api_port, file.integer("api_port", config.api_port, 0, 65535));
+    config.api_cert = file.text("api_cert");
+    config.api_key = file.text("api_key");
+    TRY(const std::size_t fallback, file.choice("api_auth_default", 0, {"deny", "allow"}));
+    config.api_allow_all = fallback == 1;
+    TRY(config.api_max_connections,
+        file.integer("api_max_connections", config.api_max_connections, 1, 1'000'000));
+    TRY(config.api_max_dispatches, file.integer("api_max_dispatches", config.api_max_dispatches, 1, 100'000));
+    TRY(config.api_cors_origins, read_origins(file));
+    TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
     config.warnings = file.unknown_keys(known_keys);
     return config;
 }

@@ -13,6 +13,7 @@ namespace ctrlexec {
 inline constexpr const char* default_dispatcher_config = "/etc/ctrl-exec/ctrl-exec.conf";
 inline constexpr int default_agent_port = 7443;
 inline constexpr int default_pairing_port = 7444;
+inline constexpr int default_api_port = 7445;
 
 struct DispatcherConfig {
     std::string path;
@@ -25,12 +26,20 @@ struct DispatcherConfig {
     int pairing_port = default_pairing_port;
     int pairing_max_queue = 10;
     bool pairing_allow_cn_mismatch = false;
-    int read_timeout = 60;       // seconds to wait for a script
-    int connect_timeout = 10;    // seconds for name, connection and handshake each
-    int max_parallel = 256;      // agents talked to at the same time
-    std::string auth_hook;       // "" for none: the command line always passes then
-    int auth_hook_timeout = 10;  // seconds
-    int cert_days = 365;         // validity of the agents' certificates
+    int read_timeout = 60;               // seconds to wait for a script
+    int connect_timeout = 10;            // seconds for name, connection and handshake each
+    int max_parallel = 256;              // agents talked to at the same time
+    std::string auth_hook;               // "" for none: the command line always passes then
+    int auth_hook_timeout = 10;          // seconds
+    int cert_days = 365;                 // validity of the agents' certificates
+    std::string api_bind = "127.0.0.1";  // "" = every address, IPv6 and IPv4
+    int api_port = default_api_port;
+    std::string api_cert, api_key;  // both or none: TLS or plain HTTP
+    bool api_allow_all = false;     // api_auth_default: what holds without an auth hook
+    int api_max_connections = 10000;
+    int api_max_dispatches = 256;               // requests to agents under way at the same time
+    std::vector<std::string> api_cors_origins;  // "https://console.example.net"; empty: no other origin
+    int shutdown_grace = 8;                     // seconds for dispatches under way
     std::vector<std::string> warnings;
 
     std::string agents_dir() const { return state_dir + "/agents"; }

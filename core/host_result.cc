@@ -87,4 +87,22 @@ json::Value PingResult::to_json() const {
     return object;
 }
 
+Result<DiscoveryResult> DiscoveryResult::parse(std::string_view body) {
+    DiscoveryResult result;
+    TRY(result.answer, parse_answer(body));
+    const auto* scripts = result.answer.find("scripts");
+    if (result.answer.text("status") != "ok" || scripts == nullptr || scripts->if_array() == nullptr)
+        return fail(Errc::bad_answer, "the agent's answer does not list its scripts");
+    return result;
+}
+
+json::Value DiscoveryResult::to_json() const {
+    if (!ok()) return json::Object{{"host", host}, {"status", "error"}, {"error", error}, {"rtt", rtt}};
+    json::Value object = answer;
+    const std::string reported = answer.scalar("host");
+    if (reported != host) object.set("reported_hostname", reported);
+    object.set("rtt", rtt);
+    return object;
+}
+
 }  // namespace ctrlexec

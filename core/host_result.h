@@ -45,4 +45,17 @@ struct PingResult {
     json::Value to_json() const;
 };
 
+// What an agent can do, as it said itself.
+struct DiscoveryResult {
+    std::string host;  // as it was asked for
+    std::string error;
+    std::string rtt;
+    json::Value answer;  // the agent's whole answer; an object when there is no error
+
+    bool ok() const { return error.empty(); }
+    // Errc::bad_answer when it is not one of /capabilities.
+    static Result<DiscoveryResult> parse(std::string_view body);
+    json::Value to_json() const;
+};
+
 }  // namespace ctrlexec

@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "core/open_files.h"
+
 #ifndef SYS_close_range
 #define SYS_close_range 436
 #endif
@@ -61,6 +63,8 @@ CTRLEXEC_AFTER_VFORK void exec_child(const ExecImage& image) {
         give_up(image, ExecStep::prepare);
     }
     close_others(image);
+    const rlimit* files = original_open_file_limit();
+    if (files != nullptr && ::setrlimit(RLIMIT_NOFILE, files) != 0) give_up(image, ExecStep::prepare);
     ::umask(022);
     if (::chdir(image.directory) < 0) give_up(image, ExecStep::change_directory);
     reset_signals();

@@ -37,12 +37,12 @@ std::string echo(const std::string& text) {
     return to_utf8(std::string_view(text).substr(0, max_echo));
 }
 
-AgentAnswer json_answer(int status, json::Object body) {
-    return {status, json::dump(json::Value(std::move(body)))};
+HttpAnswer json_answer(int status, json::Object body) {
+    return {status, json::dump(json::Value(std::move(body))), {}};
 }
 
 // A request that was understood but not executed: the baseline's HTTP status for that is 200.
-AgentAnswer refused(const RunRequest& request, const AgentPeer& peer, const Error& why) {
+HttpAnswer refused(const RunRequest& request, const AgentPeer& peer, const Error& why) {
     log_event(
         LogLevel::notice, "deny",
         {{"PEER", peer.ip}, {"REASON", why.text()}, {"REQID", request.reqid}, {"SCRIPT", request.script}});
@@ -53,13 +53,13 @@ AgentAnswer refused(const RunRequest& request, const AgentPeer& peer, const Erro
 }
 
 // Its script and reqid are not known.
-AgentAnswer malformed(const AgentPeer& peer, const Error& why) {
+HttpAnswer malformed(const AgentPeer& peer, const Error& why) {
     log_event(LogLevel::notice, "deny", {{"PEER", peer.ip}, {"REASON", why.text()}});
     return json_answer(200, {{"script", ""}, {"exit", -1}, {"error", why.message}});
 }
 
-AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller caller,
-                     Result<ChildOutcome> result) {
+HttpAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller caller,
+                    Result<ChildOutcome> result) {
     json::Value body(json::Object{{"script", request.script}});
     int exit = could_not_execute;
     if (result) {
@@ -93,7 +93,7 @@ AgentAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller ca
                {"REASON", result ? std::string() : result.error().text()},
                {"REQID", request.reqid},
                {"SCRIPT", request.script}});
-    return {200, json::dump(body)};
+    return {200, json::dump(body), {}};
 }
 
 AuthRequest hook_question(const AgentSnapshot& snapshot, const AgentPeer& peer, std::string action,
@@ -117,13 +117,13 @@ asio::awaitable<Result<void>> ask_agent_hook(std::shared_ptr<const AgentSnapshot
     co_return co_await ask_hook(snapshot->config.auth_hook, std::move(question), timeout, nullptr);
 }
 
-AgentAnswer discovery_denied(const AgentPeer& peer, const Error& why) {
+HttpAnswer discovery_denied(const AgentPeer& peer, const Error& why) {
     log_event(LogLevel::notice, "capabilities-deny", {{"PEER", peer.ip}, {"REASON", why.text()}});
     return json_answer(403, {{"error", "not authorised: " + why.message}});
 }
 
-asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                 HttpMessage request, RunningChildren* children) {
+asio::awaitable<HttpAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                HttpMessage request, RunningChildren* children) {
     auto parsed = RunRequest::parse(request.body);
     if (!parsed) co_return malformed(peer, parsed.error());
     if (!parsed->problem.empty()) co_return refused(*parsed, peer, fail(Errc::bad_request, parsed->problem));
@@ -147,7 +147,7 @@ asio::awaitable<AgentAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, 
     co_return finished(*parsed, peer, caller, std::move(outcome));
 }
 
-AgentAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const HttpMessage& request) {
+HttpAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const HttpMessage& request) {
     // An empty or broken body is answered too: reachability is what a ping asks for.
     const auto body = json::parse(request.body, max_ping_body);
     const std::string reqid = body ? body->scalar("reqid") : std::string();
@@ -159,7 +159,7 @@ AgentAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const Htt
                              {"reqid", echo(reqid)}});
 }
 
-AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer, Caller caller) {
+HttpAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer, Caller caller) {
     json::Array scripts;
     for (const auto& [name, path] : snapshot.allowlist.scripts()) {
         const bool executable =
@@ -175,27 +175,27 @@ AgentAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer, C
                                   {"scripts", std::move(scripts)},
                                   {"tags", std::move(tags)}});
     if (caller == Caller::capped) cap_capabilities(body, legacy_answer_bytes);
-    return {200, json::dump(body)};
+    return {200, json::dump(body), {}};
 }
 
-asio::awaitable<AgentAnswer> discover(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                      Caller caller) {
+asio::awaitable<HttpAnswer> discover(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                     Caller caller) {
     AuthRequest question = hook_question(*snapshot, peer, "discovery", RunRequest());
     const auto allowed = co_await ask_agent_hook(snapshot, std::move(question));
     if (!allowed) co_return discovery_denied(peer, allowed.error());
     co_return capabilities(*snapshot, peer, caller);
 }
 
-AgentAnswer revoked(const AgentPeer& peer) {
+HttpAnswer revoked(const AgentPeer& peer) {
     log_event(LogLevel::warning, "revoked-cert", {{"PEER", peer.ip}, {"SERIAL", peer.serial}});
     return json_answer(403, {{"error", "certificate revoked"}});
 }
 
-AgentAnswer not_found() {
+HttpAnswer not_found() {
     return json_answer(404, {{"error", "not found"}});
 }
 
-AgentAnswer not_trusted(const AgentPeer& peer, const std::string& target) {
+HttpAnswer not_trusted(const AgentPeer& peer, const std::string& target) {
     const bool discovery = target == "/capabilities";
     log_event(LogLevel::warning, discovery ? "capabilities-deny" : "serial-reject",
               {{"PEER", peer.ip}, {"SERIAL", peer.serial}});
@@ -205,12 +205,12 @@ AgentAnswer not_trusted(const AgentPeer& peer, const std::string& target) {
 
 }  // namespace
 
-AgentAnswer error_answer(const Error& error) {
+HttpAnswer error_answer(const Error& error) {
     return json_answer(info(error.code).http_status, {{"error", error.message}});
 }
 
-asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                            HttpMessage request, RunningChildren* children) {
+asio::awaitable<HttpAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                           HttpMessage request, RunningChildren* children) {
     if (snapshot->revoked.contains(peer.serial)) co_return revoked(peer);
     const bool post = request.method == "POST";
     const bool is_run = post && request.target == "/run";

@@ -7,6 +7,7 @@
 
 #include "net/agent_snapshot.h"
 #include "net/http_message.h"
+#include "net/http_session.h"
 
 namespace ctrlexec {
 
@@ -17,16 +18,11 @@ struct AgentPeer {
     std::string serial;  // of the peer's certificate, normal form
 };
 
-struct AgentAnswer {
-    int status = 200;
-    std::string body;
-};
-
 // `children` may be null and must outlive the call.
-asio::awaitable<AgentAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                            HttpMessage request, RunningChildren* children);
+asio::awaitable<HttpAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
+                                           HttpMessage request, RunningChildren* children);
 
 // {"error": TEXT} with the status that belongs to the error.
-AgentAnswer error_answer(const Error& error);
+HttpAnswer error_answer(const Error& error);
 
 }  // namespace ctrlexec

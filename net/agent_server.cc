@@ -10,7 +10,8 @@
 #include "core/log.h"
 #include "core/protocol.h"
 #include "net/agent_routes.h"
-#include "net/tls_session.h"
+#include "net/http_session.h"
+#include "net/tls_stream.h"
 
 namespace ctrlexec {
 namespace {
@@ -147,13 +148,15 @@ asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::st
     }
     const auto admission = limiter_.admit(peer_ip, std::chrono::steady_clock::now());
     if (admission == RateLimiter::Admission::refused) co_return;
-    TlsSession session(listener_, std::move(socket), std::move(peer_ip), snapshot_->tls, request_limits);
+    auto tls = std::make_unique<TlsStream>(std::move(socket), snapshot_->tls);
+    const TlsStream* secured = tls.get();
+    HttpSession session(listener_, std::move(tls), std::move(peer_ip), request_limits);
     if (const auto shaken = co_await session.handshake(); !shaken) {
         if (admission == RateLimiter::Admission::open) log_tls_failure(session.peer_ip(), shaken.error());
         count_stranger(session.peer_ip(), true);
         co_return;
     }
-    const auto certificate = session.stream().peer_certificate();
+    const auto certificate = secured->peer_certificate();
     const AgentPeer peer{session.peer_ip(), certificate ? certificate->serial() : std::string()};
     // Our own certificate is a self-ping's, which a health check may start as often as it likes.
     const bool known = snapshot_->trusts(peer.serial) || peer.serial == snapshot_->certificate_serial;
@@ -170,16 +173,16 @@ asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::st
                 !first && request.error().code == Errc::bad_request && session.http().idle();
             if (silent_end || request.error().code == Errc::closed || request.error().code == Errc::timed_out)
                 break;
-            AgentAnswer answer = error_answer(request.error());
-            (void)co_await session.answer(answer.status, std::move(answer.body), false);
+            HttpAnswer answer = error_answer(request.error());
+            (void)co_await session.answer(std::move(answer), false);
             co_await session.goodbye_unread();
             co_return;
         }
         // Only a peer of ours keeps the connection: old ones expect HTTP/1.0 and its close.
         const bool keep =
             request->keep_alive && request->has_header(protocol_header_lower) && !listener_->stopping();
-        AgentAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request), &children_);
-        const auto sent = co_await session.answer(answer.status, std::move(answer.body), keep, keep ? 1 : 0);
+        HttpAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request), &children_);
+        const auto sent = co_await session.answer(std::move(answer), keep, keep ? 1 : 0);
         if (!sent || !keep) break;
     }
     co_await session.goodbye();

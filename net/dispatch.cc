@@ -87,6 +87,14 @@ void log_result(const PingResult& result) {
                {"TARGET", result.host}});
 }
 
+void log_result(const DiscoveryResult& result) {
+    log_event(result.ok() ? LogLevel::info : LogLevel::warning, "capabilities",
+              {{"ERROR", result.error},
+               {"RTT", result.rtt},
+               {"STATUS", result.ok() ? "ok" : "error"},
+               {"TARGET", result.host}});
+}
+
 }  // namespace
 
 Dispatch::Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls)
@@ -259,6 +267,33 @@ asio::awaitable<void> Dispatch::ping(std::vector<Target> targets, std::string re
     std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work =
         [&](std::size_t i, Result<AgentAddress> address) -> asio::awaitable<void> {
         PingResult result = co_await ping_one(targets[i].host, std::move(address), reqid);
+        on_result(std::move(result));
+    };
+    co_await each(targets, std::move(work));
+}
+
+asio::awaitable<DiscoveryResult> Dispatch::discover_one(std::string host,
+                                                        Result<AgentAddress> address) const {
+    const auto start = Clock::now();
+    auto body = co_await exchange(std::move(address), "GET", "/capabilities", std::string());
+    auto parsed = body ? DiscoveryResult::parse(*body) : Result<DiscoveryResult>(std::move(body).error());
+    DiscoveryResult result;
+    if (parsed) {
+        result = std::move(*parsed);
+    } else {
+        result.error = parsed.error().text();
+    }
+    result.host = std::move(host);
+    result.rtt = milliseconds_since(start);
+    log_result(result);
+    co_return result;
+}
+
+asio::awaitable<void> Dispatch::discover(std::vector<Target> targets,
+                                         std::function<void(DiscoveryResult)> on_result) const {
+    std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work =
+        [&](std::size_t i, Result<AgentAddress> address) -> asio::awaitable<void> {
+        DiscoveryResult result = co_await discover_one(targets[i].host, std::move(address));
         on_result(std::move(result));
     };
     co_await each(targets, std::move(work));

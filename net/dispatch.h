@@ -44,6 +44,9 @@ class Dispatch {
     asio::awaitable<void> ping(std::vector<Target> targets, std::string reqid,
                                std::function<void(PingResult)> on_result) const;
 
+    asio::awaitable<void> discover(std::vector<Target> targets,
+                                   std::function<void(DiscoveryResult)> on_result) const;
+
   private:
     Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls);
     asio::awaitable<Result<std::vector<AgentAddress>>> find(std::vector<Target> targets) const;
@@ -54,6 +57,7 @@ class Dispatch {
                                        std::shared_ptr<const RunRequest> request) const;
     asio::awaitable<PingResult> ping_one(std::string host, Result<AgentAddress> address,
                                          std::string reqid) const;
+    asio::awaitable<DiscoveryResult> discover_one(std::string host, Result<AgentAddress> address) const;
     asio::awaitable<Result<std::string>> exchange(Result<AgentAddress> address, std::string method,
                                                   std::string path, std::string body) const;
 

@@ -5,19 +5,37 @@
 namespace ctrlexec {
 namespace {
 
+constexpr std::size_t idle_bytes = 1024;
 constexpr std::size_t read_bytes = 16 * 1024;
 constexpr std::size_t tls_record_bytes = 16 * 1024;
+constexpr std::string_view interim = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
 
 HttpConnection::HttpConnection(Stream& stream, HttpParser::Kind kind, HttpLimits limits)
-    : stream_(stream), parser_(kind, limits), buffer_(read_bytes) {}
+    : stream_(stream), parser_(kind, limits), buffer_(idle_bytes) {}
 
-asio::awaitable<Result<HttpMessage>> HttpConnection::read() {
+// Only between messages or when all has been fed: unread_ points into the buffer.
+void HttpConnection::grow() {
+    if (unread_.empty() && buffer_.size() < read_bytes) buffer_.resize(read_bytes);
+}
+
+asio::awaitable<Result<HttpMessage>> HttpConnection::read(std::function<void()> on_begin) {
+    bool begun = false;
+    bool continued = false;
     for (;;) {
         CO_TRY(const std::size_t used, parser_.feed(unread_));
         unread_.remove_prefix(used);
         if (parser_.complete()) co_return parser_.take();
+        if (!begun && !parser_.idle()) {
+            begun = true;
+            grow();
+            if (on_begin) on_begin();
+        }
+        if (!continued && parser_.expects_continue()) {
+            continued = true;
+            CO_TRY_DO(co_await stream_.write(asio::buffer(interim)));
+        }
         CO_TRY(const std::size_t n, co_await stream_.read_some(asio::buffer(buffer_)));
         if (n == 0) {
             CO_TRY_DO(parser_.finish());

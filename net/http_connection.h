@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -17,8 +18,9 @@ class HttpConnection {
     // Borrows the stream.
     HttpConnection(Stream& stream, HttpParser::Kind kind, HttpLimits limits);
 
-    // The next whole message. The caller's deadline bounds it.
-    asio::awaitable<Result<HttpMessage>> read();
+    // The next whole message. The caller's deadline bounds it. `on_begin` (may be empty) runs when its first
+    // bytes have arrived. A request that expects it gets 100 Continue once its head is accepted.
+    asio::awaitable<Result<HttpMessage>> read(std::function<void()> on_begin = {});
 
     // One TLS write when head and body fit a record together; otherwise the head first and then the body, so
     // that a body of at most 16 KiB always arrives in one record: old peers read it with one call.
@@ -27,11 +29,11 @@ class HttpConnection {
     // Not a byte of the next message has arrived.
     bool idle() const { return parser_.idle(); }
 
-    //
-
   private:
     Stream& stream_;
     HttpParser parser_;
+    void grow();
+    // Small while nothing arrives: there may be thousands of idle connections.
     std::vector<char> buffer_;
     std::string_view unread_;  // in buffer_: bytes after the last message
 };

@@ -93,9 +93,14 @@ std::string response_head(int status, int minor_version, std::size_t content_len
     head += ' ' + std::to_string(status) + ' ';
     head += reason_phrase(status);
     head += "\r\n";
-    if (has_content) append_content(head, content_length);
+    const bool typed =
+        std::ranges::any_of(extra, [](const auto& field) { return field.first == "Content-Type"; });
+    if (has_content && !typed) append_header(head, "Content-Type", "application/json");
+    if (has_content) append_header(head, "Content-Length", std::to_string(content_length));
     append_headers(head, extra);
+    // What the version does not say by itself (RFC 9112 section 9.3).
     if (minor_version > 0 && !keep_alive && status >= 200) append_header(head, "Connection", "close");
+    if (minor_version == 0 && keep_alive) append_header(head, "Connection", "keep-alive");
     head += "\r\n";
     return head;
 }

@@ -23,7 +23,8 @@ struct HttpMessage {
     bool has_header(std::string_view name) const;
 };
 
-// "HTTP/1.0 200 OK\r\n…\r\n\r\n": the head of a JSON answer or request, with Content-Length.
+// "HTTP/1.0 200 OK\r\n…\r\n\r\n": the head of an answer or request, with Content-Length. Content-Type is JSON
+// unless `extra` has one.
 std::string response_head(int status, int minor_version, std::size_t content_length, bool keep_alive,
                           const std::vector<std::pair<std::string, std::string>>& extra = {});
 std::string request_head(std::string_view method, std::string_view target, std::string_view host,

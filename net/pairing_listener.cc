@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
+#include "net/tls_stream.h"
 
 namespace ctrlexec {
 namespace {
@@ -51,6 +52,12 @@ void log_mode(std::string_view action, const std::string& address) {
 
 void log_no_watch() {
     log_event(LogLevel::warning, "pairing-watch-fail", {{"ERROR", "no inotify; looking every 2 s"}});
+}
+
+HttpAnswer json_body(std::string body) {
+    HttpAnswer answer;
+    answer.body = std::move(body);
+    return answer;
 }
 
 std::string pending_body(const std::string& id) {
@@ -144,8 +151,8 @@ asio::awaitable<void> PairingListener::watch_queue() {
 }
 
 asio::awaitable<void> PairingListener::session(asio::ip::tcp::socket socket, std::string peer_ip) {
-    const auto session =
-        std::make_shared<TlsSession>(listener_, std::move(socket), std::move(peer_ip), tls_, request_limits);
+    const auto session = std::make_shared<HttpSession>(
+        listener_, std::make_unique<TlsStream>(std::move(socket), tls_), std::move(peer_ip), request_limits);
     if (const auto shaken = co_await session->handshake(); !shaken) {
         log_reject(session->peer_ip(), shaken.error());
         co_return;
@@ -156,14 +163,15 @@ asio::awaitable<void> PairingListener::session(asio::ip::tcp::socket socket, std
     } else {
         log_reject(session->peer_ip(), request.error());
         std::string body = refusal_body(request.error());
-        (void)co_await session->answer(200, std::move(body), false);
+        (void)co_await session->answer(json_body(std::move(body)), false);
         co_await session->goodbye_unread();
         co_return;
     }
     co_await session->goodbye();
 }
 
-asio::awaitable<Result<PairingRequest>> PairingListener::accept_request(std::shared_ptr<TlsSession> session) {
+asio::awaitable<Result<PairingRequest>> PairingListener::accept_request(
+    std::shared_ptr<HttpSession> session) {
     CO_TRY(const HttpMessage message, co_await session->read_request());
     CO_TRY(PairingRequest request, parse_pairing_body(message.body, config_.pairing_allow_cn_mismatch));
     request.id = new_reqid();
@@ -183,7 +191,7 @@ asio::awaitable<Result<PairingRequest>> PairingListener::accept_request(std::sha
 namespace {
 
 // Ends when the agent hangs up. Nothing is expected from it any more; what it sends is read and dropped.
-asio::awaitable<void> watch_hang_up(std::shared_ptr<TlsSession> session, std::function<void()> on_gone) {
+asio::awaitable<void> watch_hang_up(std::shared_ptr<HttpSession> session, std::function<void()> on_gone) {
     std::array<char, 1024> buffer{};
     for (std::size_t total = 0; total < max_stray_bytes;) {
         const auto n = co_await session->stream().read_some(asio::buffer(buffer));
@@ -195,13 +203,13 @@ asio::awaitable<void> watch_hang_up(std::shared_ptr<TlsSession> session, std::fu
 
 }  // namespace
 
-asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<TlsSession> session,
+asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<HttpSession> session,
                                                       PairingRequest request) {
     const auto wait = std::make_shared<Wait>(runtime_);
     waiting_[request.id] = wait;
     log_request(request);
     std::string pending = pending_body(request.id);
-    const auto queued = co_await session->answer(200, std::move(pending), true);
+    const auto queued = co_await session->answer(json_body(std::move(pending)), true);
     wait->gone = wait->gone || !queued;
     std::function<void()> on_gone = [wait] {
         wait->gone = true;
@@ -216,7 +224,7 @@ asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<TlsSession
     if (outcome.empty()) {
         outcome = "gone";
     } else if (answer) {
-        const auto sent = co_await session->answer(200, json::dump(*answer), false);
+        const auto sent = co_await session->answer(json_body(json::dump(*answer)), false);
         if (!sent || wait->gone) outcome += ", but the agent has hung up";
     }
     log_end(request, outcome);

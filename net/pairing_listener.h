@@ -12,9 +12,10 @@
 #include "core/dispatcher_config.h"
 #include "core/file.h"
 #include "core/pairing_queue.h"
+#include "net/http_session.h"
 #include "net/listener.h"
 #include "net/runtime.h"
-#include "net/tls_session.h"
+#include "net/tls_context.h"
 
 namespace ctrlexec {
 
@@ -41,8 +42,8 @@ class PairingListener {
     struct Wait;  // one request that waits
     PairingListener(Runtime& runtime, const DispatcherConfig& config, PairingEvents events, FileLock lock);
     asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
-    asio::awaitable<Result<PairingRequest>> accept_request(std::shared_ptr<TlsSession> session);
-    asio::awaitable<void> await_operator(std::shared_ptr<TlsSession> session, PairingRequest request);
+    asio::awaitable<Result<PairingRequest>> accept_request(std::shared_ptr<HttpSession> session);
+    asio::awaitable<void> await_operator(std::shared_ptr<HttpSession> session, PairingRequest request);
     asio::awaitable<std::string> await_decision(std::shared_ptr<Wait> wait, std::string id);
     asio::awaitable<void> watch_queue();
 

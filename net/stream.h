@@ -3,6 +3,7 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/buffer.hpp>
+#include <asio/ip/tcp.hpp>
 #include <cstddef>
 
 #include "core/result.h"
@@ -23,11 +24,17 @@ class Stream {
     // All of it. At most 16 KiB go out as one TLS record, which old agents depend on.
     virtual asio::awaitable<Result<void>> write(asio::const_buffer buffer) = 0;
 
-    // // Says goodbye and waits for the peer's; the caller's deadline bounds it. The caller closes.
+    // Says goodbye and waits for the peer's; the caller's deadline bounds it. The caller closes.
     virtual asio::awaitable<void> shutdown() = 0;
 
     // At once; whatever waits on the stream fails.
     virtual void close() = 0;
+
+    // The server's side of whatever must come before the first byte: for TLS the handshake. Errc::tls_failed
+    // with the reason in the message; closed when the peer just went away.
+    virtual asio::awaitable<Result<void>> handshake_server() = 0;
+
+    virtual asio::ip::tcp::socket& socket() = 0;
 };
 
 }  // namespace ctrlexec

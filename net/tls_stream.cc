@@ -4,7 +4,6 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include <array>
 #include <asio/redirect_error.hpp>
 #include <asio/ssl/error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -123,15 +122,6 @@ asio::awaitable<Result<void>> TlsStream::write(asio::const_buffer buffer) {
 asio::awaitable<void> TlsStream::shutdown() {
     std::error_code ignored;
     co_await stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, ignored));
-}
-
-asio::awaitable<void> TlsStream::discard_raw(std::size_t max_bytes) {
-    std::array<char, 4096> buffer{};
-    std::error_code error;
-    for (std::size_t total = 0; total < max_bytes && !error;) {
-        total += co_await socket().async_read_some(asio::buffer(buffer),
-                                                   asio::redirect_error(asio::use_awaitable, error));
-    }
 }
 
 void TlsStream::close() {

@@ -18,24 +18,18 @@ class TlsStream final : public Stream {
     TlsStream(asio::ip::tcp::socket socket, std::shared_ptr<TlsContext> context);
     ~TlsStream() override;
 
-    // Errc::tls_failed with the reason in the message; closed when the peer just went away.
-    asio::awaitable<Result<void>> handshake_server();
     // `server_name` goes into SNI when it is a name; "" sends none.
     asio::awaitable<Result<void>> handshake_client(std::string server_name);
 
     // After the handshake: the peer's certificate, nothing when it sent none.
     std::optional<Certificate> peer_certificate() const;
 
+    asio::awaitable<Result<void>> handshake_server() override;
     asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer buffer) override;
     asio::awaitable<Result<void>> write(asio::const_buffer buffer) override;
     asio::awaitable<void> shutdown() override;
     void close() override;
-
-    // After shutdown(): reads and drops what still arrives, undecrypted, until the peer closes or `max_bytes`
-    // have come.
-    asio::awaitable<void> discard_raw(std::size_t max_bytes);
-
-    asio::ip::tcp::socket& socket() { return stream_.next_layer(); }
+    asio::ip::tcp::socket& socket() override { return stream_.next_layer(); }
 
   private:
     Error explain(std::string_view doing, const std::error_code& error) const;

@@ -1,0 +1,62 @@
+#include "net/api_call.h"
+
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "core/timestamp.h"
+
+namespace ctrlexec {
+
+asio::awaitable<bool> ApiState::wait_for_dispatches(std::chrono::milliseconds timeout) {
+    std::error_code ignored;
+    dispatch_ended.expires_after(timeout);
+    while (dispatches > 0 && dispatch_ended.expiry() > std::chrono::steady_clock::now())
+        co_await dispatch_ended.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    co_return dispatches == 0;
+}
+
+HttpAnswer api_answer(int status, const json::Value& body) {
+    HttpAnswer answer;
+    answer.status = status;
+    answer.body = json::dump(body);
+    return answer;
+}
+
+HttpAnswer api_error(int status, std::string_view error, std::string_view detail) {
+    json::Object body{{"ok", false}, {"error", error}};
+    if (!detail.empty()) body.push_back({"detail", detail});
+    return api_answer(status, body);
+}
+
+AuthRequest api_question(const ApiCall& call, std::string action) {
+    AuthRequest question;
+    question.action = std::move(action);
+    question.username = call.username;
+    question.token = call.token;
+    question.source_ip = call.source_ip;
+    question.time = now_seconds();
+    return question;
+}
+
+namespace {
+
+HttpAnswer forbidden(std::string_view reason, int code) {
+    return api_answer(403, json::Object{{"ok", false}, {"error", reason}, {"code", code}});
+}
+
+}  // namespace
+
+asio::awaitable<std::optional<HttpAnswer>> refused_by_auth(std::shared_ptr<const ApiCall> call,
+                                                           AuthRequest question) {
+    const DispatcherConfig& config = call->snapshot->config;
+    if (config.auth_hook.empty()) {
+        if (config.api_allow_all) co_return std::nullopt;
+        co_return forbidden("no auth hook configured", 1);
+    }
+    int code = 1;
+    const auto allowed = co_await call->snapshot->dispatch->authorise(std::move(question), &code);
+    if (allowed) co_return std::nullopt;
+    co_return forbidden(allowed.error().message, code);
+}
+
+}  // namespace ctrlexec

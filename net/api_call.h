@@ -1,0 +1,56 @@
+// One request to the HTTP API on its way through the routes.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "core/auth_request.h"
+#include "core/json.h"
+#include "net/api_snapshot.h"
+#include "net/http_message.h"
+#include "net/http_session.h"
+
+namespace ctrlexec {
+
+// What requests share: it lives as long as the server.
+struct ApiState {
+    explicit ApiState(Runtime& loop) : runtime(loop), dispatch_ended(loop.io()) {}
+
+    // True when none is under way any more within `timeout`.
+    asio::awaitable<bool> wait_for_dispatches(std::chrono::milliseconds timeout);
+
+    Runtime& runtime;
+    bool stopping = false;  // /readyz says 503, and so do requests to agents
+    int dispatches = 0;     // under way, until their answers are made
+    asio::steady_timer dispatch_ended;
+    std::set<std::string> script_names;  // seen, for /openapi-live.json; capped
+};
+
+struct ApiCall {
+    std::shared_ptr<const ApiSnapshot> snapshot;
+    std::shared_ptr<ApiState> state;
+    HttpMessage request;
+    std::string path;  // of the target, without query
+    std::string source_ip;
+    std::optional<json::Value> body;  // a JSON object, when the request had one
+    std::string body_error;           // why there is none although the request had a body
+    std::string username;             // from the body
+    std::string token;                // from the body, else Authorization: Bearer; secret: never logged
+};
+
+// {"ok":false,"error":TEXT}, with "detail" when there is one.
+HttpAnswer api_error(int status, std::string_view error, std::string_view detail = {});
+HttpAnswer api_answer(int status, const json::Value& body);
+
+// The auth hook's word on `action`, api_auth_default's without a hook. Nothing when it is permitted, else the
+// 403.
+asio::awaitable<std::optional<HttpAnswer>> refused_by_auth(std::shared_ptr<const ApiCall> call,
+                                                           AuthRequest question);
+AuthRequest api_question(const ApiCall& call, std::string action);
+
+}  // namespace ctrlexec

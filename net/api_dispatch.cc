@@ -1,0 +1,231 @@
+#include "net/api_dispatch.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <set>
+
+#include "core/digest.h"
+#include "core/log.h"
+#include "core/registry.h"
+#include "core/run_store.h"
+#include "core/timestamp.h"
+#include "net/api_requests.h"
+
+namespace ctrlexec {
+namespace {
+
+using Call = std::shared_ptr<const ApiCall>;
+
+constexpr std::chrono::seconds file_timeout{20};
+constexpr std::size_t max_script_names = 10'000;
+
+// Counts a dispatch for as long as it lives.
+class DispatchSlot {
+  public:
+    explicit DispatchSlot(std::shared_ptr<ApiState> state) : state_(std::move(state)) {
+        ++state_->dispatches;
+    }
+    ~DispatchSlot() {
+        if (--state_->dispatches == 0) state_->dispatch_ended.cancel();
+    }
+    DispatchSlot(const DispatchSlot&) = delete;
+    DispatchSlot& operator=(const DispatchSlot&) = delete;
+
+  private:
+    std::shared_ptr<ApiState> state_;
+};
+
+// Why no further request to agents can begin now.
+std::optional<HttpAnswer> unavailable(const ApiCall& call) {
+    const bool full = call.state->dispatches >= call.snapshot->config.api_max_dispatches;
+    if (!full && !call.state->stopping) return std::nullopt;
+    HttpAnswer answer = full ? api_error(503, "too many requests under way", "see api_max_dispatches")
+                             : api_error(503, "shutting down");
+    answer.headers.emplace_back("Retry-After", "1");
+    return answer;
+}
+
+bool has_duplicates(const std::vector<Target>& targets) {
+    std::set<std::string> seen;
+    for (const auto& target : targets) {
+        if (!seen.insert(target.host).second) return true;
+    }
+    return false;
+}
+
+HttpAnswer failed(const Error& error) {
+    return api_error(info(error.code).http_status, error.message, error.detail);
+}
+
+std::vector<std::string> names_of(const std::vector<Target>& targets) {
+    std::vector<std::string> names;
+    for (const auto& target : targets) names.push_back(target.host);
+    return names;
+}
+
+AuthRequest question_about(const ApiCall& call, std::string action, const std::vector<Target>& targets) {
+    AuthRequest question = api_question(call, std::move(action));
+    question.hosts = names_of(targets);
+    return question;
+}
+
+void log_dispatch(const RunRequest& request, const std::vector<Target>& targets) {
+    log_event(LogLevel::info, "dispatch",
+              {{"HOSTS", fmt::format("{}", fmt::join(names_of(targets), ","))},
+               {"REQID", request.reqid},
+               {"SCRIPT", request.script},
+               {"USER", request.username}});
+}
+
+void log_store_failure(const std::string& reqid, const Error& why) {
+    log_event(LogLevel::error, "run-store-fail", {{"ERROR", why.text()}, {"REQID", reqid}});
+}
+
+HttpAnswer locked(const std::vector<std::string>& conflicts) {
+    return api_answer(
+        409, json::Object{
+                 {"ok", false}, {"error", "locked"}, {"code", 4}, {"conflicts", json::strings(conflicts)}});
+}
+
+HttpAnswer with_results(json::Array results) {
+    return api_answer(200, json::Object{{"ok", true}, {"results", std::move(results)}});
+}
+
+HttpAnswer run_answer(const StoredRun& run) {
+    return api_answer(200, json::Object{{"ok", true}, {"reqid", run.reqid}, {"results", run.results}});
+}
+
+HttpAnswer stored_answer(const StoredRun& run) {
+    json::Object body{{"ok", true}};
+    const json::Value record = run.to_json();
+    for (const auto& member : *record.if_object()) body.push_back(member);
+    return api_answer(200, body);
+}
+
+void remember_scripts(ApiState& state, const DiscoveryResult& result) {
+    const auto* scripts = result.answer.find("scripts");
+    if (scripts == nullptr || scripts->if_array() == nullptr) return;
+    for (const auto& script : *scripts->if_array()) {
+        if (state.script_names.size() >= max_script_names) return;
+        state.script_names.insert(script.scalar("name"));
+    }
+}
+
+asio::awaitable<Result<std::vector<Target>>> registered_targets(Call call) {
+    std::function<Result<std::vector<Target>>()> work =
+        [directory = call->snapshot->config.agents_dir()]() -> Result<std::vector<Target>> {
+        TRY(const RegistryListing listing, Registry(directory).list());
+        std::vector<Target> targets;
+        for (const auto& agent : listing.agents) targets.push_back({agent.hostname, 0});
+        return targets;
+    };
+    co_return co_await offload<std::vector<Target>>(call->state->runtime.pool(), file_timeout,
+                                                    std::move(work));
+}
+
+asio::awaitable<void> store(Call call, StoredRun run) {
+    const std::string reqid = run.reqid;
+    std::function<Result<bool>()> work = [directory = call->snapshot->config.runs_dir(),
+                                          run = std::move(run)]() -> Result<bool> {
+        TRY_DO(RunStore(directory).save(run));
+        return true;
+    };
+    const auto saved = co_await offload<bool>(call->state->runtime.pool(), file_timeout, std::move(work));
+    if (!saved) log_store_failure(reqid, saved.error());
+}
+
+// The run itself, with everything permitted and locked.
+asio::awaitable<HttpAnswer> carry_out(Call call, std::vector<Target> targets,
+                                      std::shared_ptr<const RunRequest> request, HostLocks locks) {
+    const DispatchSlot slot(call->state);
+    StoredRun run;
+    run.reqid = request->reqid;
+    run.script = request->script;
+    run.hosts = names_of(targets);
+    std::function<void(RunResult)> on_result = [&run](const RunResult& result) {
+        run.results.push_back(result.to_json());
+    };
+    co_await call->snapshot->dispatch->run(std::move(targets), request, std::move(locks),
+                                           std::move(on_result));
+    run.completed = now_seconds();
+    HttpAnswer answer = run_answer(run);
+    co_await store(call, std::move(run));
+    co_return answer;
+}
+
+}  // namespace
+
+asio::awaitable<HttpAnswer> api_ping(Call call) {
+    const auto body = required_body(*call);
+    if (!body) co_return failed(body.error());
+    auto targets = read_hosts(*body, true);
+    if (!targets) co_return failed(targets.error());
+    AuthRequest question = question_about(*call, "ping", *targets);
+    if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
+    if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
+    const DispatchSlot slot(call->state);
+    json::Array results;
+    std::function<void(PingResult)> on_result = [&results](const PingResult& result) {
+        results.push_back(result.to_json());
+    };
+    co_await call->snapshot->dispatch->ping(std::move(*targets), new_reqid(), std::move(on_result));
+    co_return with_results(std::move(results));
+}
+
+asio::awaitable<HttpAnswer> api_discovery(Call call) {
+    if (!call->body_error.empty()) co_return api_error(400, "invalid JSON", call->body_error);
+    auto targets = read_hosts(call->body ? &*call->body : nullptr, false);
+    if (targets && targets->empty()) targets = co_await registered_targets(call);
+    if (!targets) co_return failed(targets.error());
+    if (has_duplicates(*targets))
+        co_return api_error(400, "invalid host", "the answer has one member for each host");
+    AuthRequest question = question_about(*call, "ping", *targets);
+    if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
+    if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
+    const DispatchSlot slot(call->state);
+    json::Object hosts;
+    std::function<void(DiscoveryResult)> on_result = [&](const DiscoveryResult& result) {
+        remember_scripts(*call->state, result);
+        hosts.push_back({result.host, result.to_json()});
+    };
+    co_await call->snapshot->dispatch->discover(std::move(*targets), std::move(on_result));
+    json::Value answer{json::Object()};
+    answer.set("ok", true);
+    answer.set("hosts", std::move(hosts));
+    co_return api_answer(200, answer);
+}
+
+asio::awaitable<HttpAnswer> api_run(Call call) {
+    const auto body = required_body(*call);
+    if (!body) co_return failed(body.error());
+    auto targets = read_hosts(*body, true);
+    if (!targets) co_return failed(targets.error());
+    auto parsed = read_run(*call, **body);
+    if (!parsed) co_return failed(parsed.error());
+    const auto request = std::make_shared<const RunRequest>(std::move(*parsed));
+    AuthRequest question = question_about(*call, "run", *targets);
+    question.script = request->script;
+    question.arguments = request->arguments;
+    if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
+    if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
+    std::vector<std::string> conflicts;
+    auto locks = co_await call->snapshot->dispatch->lock(*targets, request, &conflicts);
+    if (!conflicts.empty()) co_return locked(conflicts);
+    if (!locks) co_return failed(locks.error());
+    log_dispatch(*request, *targets);
+    co_return co_await carry_out(call, std::move(*targets), request, std::move(*locks));
+}
+
+asio::awaitable<HttpAnswer> api_status(Call call) {
+    const std::string reqid = call->path.substr(call->path.rfind('/') + 1);
+    std::function<Result<StoredRun>()> work = [directory = call->snapshot->config.runs_dir(), reqid] {
+        return RunStore(directory).find(reqid);
+    };
+    const auto run = co_await offload<StoredRun>(call->state->runtime.pool(), file_timeout, std::move(work));
+    if (run) co_return stored_answer(*run);
+    if (run.error().code == Errc::not_found) co_return api_error(404, "not found", run.error().message);
+    co_return failed(run.error());
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,84 @@
+#include "net/api_documents.h"
+
+#include <fmt/format.h>
+
+#include "core/registry.h"
+#include "core/timestamp.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::size_t max_document = 4u << 20;
+constexpr std::chrono::seconds file_timeout{20};
+
+using Hosts = std::vector<std::string>;
+
+Result<Hosts> registered_names(const std::string& directory) {
+    TRY(const RegistryListing listing, Registry(directory).list());
+    Hosts names;
+    for (const auto& agent : listing.agents) names.push_back(agent.hostname);
+    return names;
+}
+
+// {"components":{"schemas":{NAME:{…,"enum":[…]}}}}; an empty enum would permit nothing at all.
+void set_enum(json::Value& document, std::string_view schema, const std::vector<std::string>& values) {
+    if (values.empty()) return;
+    json::Value components = *document.find("components");
+    json::Value schemas = *components.find("schemas");
+    json::Value changed = *schemas.find(schema);
+    changed.set("enum", json::strings(values));
+    schemas.set(schema, std::move(changed));
+    components.set("schemas", std::move(schemas));
+    document.set("components", std::move(components));
+}
+
+HttpAnswer live_document(const ApiState& state, const Hosts& hosts) {
+    auto parsed = json::parse(openapi_text, max_document);
+    if (!parsed) return api_error(500, "internal error");
+    json::Value document = std::move(*parsed);
+    json::Value about = *document.find("info");
+    about.set("version", fmt::format("{}+{}", about.text("version"), now_seconds()));
+    document.set("info", std::move(about));
+    set_enum(document, "Host", hosts);
+    set_enum(document, "Script", {state.script_names.begin(), state.script_names.end()});
+    return api_answer(200, document);
+}
+
+}  // namespace
+
+json::Value api_index(json::Array endpoints) {
+    return json::Object{{"name", "ctrl-exec-api"},
+                        {"version", CTRL_EXEC_VERSION},
+                        {"spec", "/openapi.json"},
+                        {"live_spec", "/openapi-live.json"},
+                        {"endpoints", std::move(endpoints)}};
+}
+
+HttpAnswer api_health() {
+    return api_answer(200, json::Object{{"ok", true}, {"version", CTRL_EXEC_VERSION}});
+}
+
+HttpAnswer one_word(int status, std::string_view word) {
+    HttpAnswer answer;
+    answer.status = status;
+    answer.body = fmt::format("{}\n", word);
+    answer.headers.emplace_back("Content-Type", "text/plain");
+    return answer;
+}
+
+asio::awaitable<HttpAnswer> api_document(std::shared_ptr<const ApiCall>) {
+    HttpAnswer answer;
+    answer.body = openapi_text;
+    co_return answer;
+}
+
+asio::awaitable<HttpAnswer> api_live_document(std::shared_ptr<const ApiCall> call) {
+    std::function<Result<Hosts>()> work = [directory = call->snapshot->config.agents_dir()] {
+        return registered_names(directory);
+    };
+    const auto hosts = co_await offload<Hosts>(call->state->runtime.pool(), file_timeout, std::move(work));
+    if (!hosts) co_return api_error(500, "the registry cannot be read", hosts.error().message);
+    co_return live_document(*call->state, *hosts);
+}
+
+}  // namespace ctrlexec

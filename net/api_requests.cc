@@ -1,0 +1,119 @@
+#include "net/api_requests.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/allowlist.h"
+#include "core/digest.h"
+#include "core/utf8.h"
+#include "net/http_fields.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::size_t max_body = 1u << 20;
+constexpr std::size_t max_hosts = 10'000;
+
+std::string path_of(std::string_view target) {
+    if (const auto scheme = target.find("://"); scheme != std::string_view::npos && target.front() != '/') {
+        const auto slash = target.find('/', scheme + 3);
+        target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
+    }
+    return std::string(target.substr(0, target.find('?')));
+}
+
+// RFC 6750 section 2.1.
+std::string bearer_token(const HttpMessage& request) {
+    const std::string_view value = request.header("authorization");
+    constexpr std::string_view scheme = "bearer ";
+    if (value.size() < scheme.size() || !http::equal_ignoring_case(value.substr(0, scheme.size()), scheme))
+        return {};
+    const auto start = value.find_first_not_of(' ', scheme.size());
+    return start == std::string_view::npos ? std::string() : std::string(value.substr(start));
+}
+
+Error bad(std::string message, std::string detail = {}) {
+    return fail(Errc::bad_request, std::move(message), std::move(detail));
+}
+
+}  // namespace
+
+bool is_acceptable_content(const HttpMessage& request) {
+    if (request.has_header("content-encoding") && request.header("content-encoding") != "identity")
+        return false;
+    if (!request.has_header("content-type")) return true;
+    std::string_view type = request.header("content-type");
+    type = type.substr(0, type.find(';'));
+    while (!type.empty() && type.back() == ' ') type.remove_suffix(1);
+    // The last two are what curl and old clients send when nobody tells them otherwise.
+    for (const std::string_view known :
+         {"application/json", "application/x-www-form-urlencoded", "text/plain"}) {
+        if (http::equal_ignoring_case(type, known)) return true;
+    }
+    return false;
+}
+
+std::shared_ptr<const ApiCall> read_api_call(std::shared_ptr<const ApiSnapshot> snapshot,
+                                             std::shared_ptr<ApiState> state, std::string source_ip,
+                                             HttpMessage request) {
+    auto call = std::make_shared<ApiCall>();
+    call->snapshot = std::move(snapshot);
+    call->state = std::move(state);
+    call->source_ip = std::move(source_ip);
+    call->path = path_of(request.target);
+    call->token = bearer_token(request);
+    if (!request.body.empty()) {
+        auto value = json::parse(request.body, max_body);
+        if (value && value->if_object() != nullptr) {
+            call->username = to_utf8(value->scalar("username"));
+            if (std::string token = value->scalar("token"); !token.empty()) call->token = std::move(token);
+            call->body = std::move(*value);
+        } else {
+            call->body_error = value ? "not a JSON object" : value.error().text();
+        }
+    }
+    call->request = std::move(request);
+    return call;
+}
+
+Result<const json::Value*> required_body(const ApiCall& call) {
+    if (call.body) return &*call.body;
+    if (call.body_error.empty()) return bad("request body required", "a JSON object");
+    return bad("invalid JSON", call.body_error);
+}
+
+Result<std::vector<Target>> read_hosts(const json::Value* body, bool required) {
+    const auto* member = body == nullptr ? nullptr : body->find("hosts");
+    const bool absent = member == nullptr || member->is_null();
+    if (absent && !required) return std::vector<Target>();
+    const Error not_a_list = bad("hosts must be a non-empty array");
+    if (absent || member->if_array() == nullptr || member->if_array()->empty()) return not_a_list;
+    std::vector<std::string> words;
+    for (const auto& item : *member->if_array()) {
+        if (item.if_string() == nullptr) return bad(not_a_list.message, "of host names");
+        words.push_back(*item.if_string());
+    }
+    if (words.size() > max_hosts) return bad(fmt::format("more than {} hosts", max_hosts));
+    auto targets = parse_targets(words, 0);
+    if (!targets) return bad("invalid host", targets.error().message);
+    return targets;
+}
+
+Result<RunRequest> read_run(const ApiCall& call, const json::Value& body) {
+    RunRequest request;
+    const auto* script = body.find("script");
+    const std::string name = script != nullptr && script->if_string() != nullptr ? *script->if_string() : "";
+    if (!is_valid_script_name(name)) return bad("script name required", "letters, digits, '_' and '-' only");
+    // The agent's rules for arguments hold here too: numbers and booleans become text as there.
+    TRY(RunRequest parsed, RunRequest::parse(call.request.body));
+    if (!parsed.problem.empty()) return bad(parsed.problem);
+    request.script = name;
+    request.arguments = std::move(parsed.arguments);
+    request.reqid = new_reqid();
+    request.username = call.username;
+    request.token = call.token;
+    return request;
+}
+
+}  // namespace ctrlexec

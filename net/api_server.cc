@@ -1,0 +1,132 @@
+#include "net/api_server.h"
+
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+#include <csignal>
+
+#include "core/log.h"
+#include "net/api_routes.h"
+#include "net/http_session.h"
+#include "net/plain_stream.h"
+#include "net/tls_stream.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr HttpLimits request_limits{};  // 1 MiB, 32 headers: the baseline's
+
+// Logging stays out of coroutines: g++ 12 miscompiles initializer lists there.
+void log_start(const std::string& address, bool tls) {
+    log_event(LogLevel::notice, "api-start",
+              {{"ADDRESS", address}, {"TLS", tls ? "yes" : "no"}, {"VERSION", CTRL_EXEC_VERSION}});
+}
+
+void log_stop(bool drained) {
+    log_event(LogLevel::notice, "api-stop", {{"DRAINED", drained ? "yes" : "no"}});
+}
+
+void log_warnings(const ApiSnapshot& snapshot) {
+    for (const auto& text : snapshot.config.warnings)
+        log_event(LogLevel::warning, "config-warn", {{"TEXT", text}});
+}
+
+void log_tls_failure(const std::string& peer, const Error& why) {
+    log_event(LogLevel::notice, "tls-failure", {{"PEER", peer}, {"REASON", why.text()}});
+}
+
+std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket, const ApiSnapshot& snapshot) {
+    if (snapshot.tls) return std::make_unique<TlsStream>(std::move(socket), snapshot.tls);
+    return std::make_unique<PlainStream>(std::move(socket));
+}
+
+}  // namespace
+
+ApiServer::ApiServer(Runtime& runtime, std::string config_path)
+    : runtime_(runtime),
+      quit_(runtime.io(), SIGTERM, SIGINT),
+      hangup_(runtime.io(), SIGHUP),
+      config_path_(std::move(config_path)),
+      state_(std::make_shared<ApiState>(runtime)) {}
+
+Result<std::unique_ptr<ApiServer>> ApiServer::create(Runtime& runtime, std::string config_path) {
+    std::unique_ptr<ApiServer> server(new ApiServer(runtime, std::move(config_path)));
+    TRY(server->snapshot_, ApiSnapshot::load(runtime, server->config_path_));
+    const DispatcherConfig& config = server->snapshot_->config;
+    TRY(server->listener_, Listener::open(runtime, config.api_bind, config.api_port));
+    log_warnings(*server->snapshot_);
+    return server;
+}
+
+void ApiServer::reload() {
+    auto loaded = ApiSnapshot::load(runtime_, config_path_);
+    if (!loaded) {
+        log_event(LogLevel::error, "config-warn",
+                  {{"TEXT", "reload failed, the previous configuration stays: " + loaded.error().text()}});
+        return;
+    }
+    snapshot_ = std::move(*loaded);
+    log_warnings(*snapshot_);
+    log_event(LogLevel::info, "reload", {});
+}
+
+asio::awaitable<void> ApiServer::watch_reload() {
+    for (;;) {
+        std::error_code error;
+        co_await hangup_.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        reload();
+    }
+}
+
+asio::awaitable<int> ApiServer::serve() {
+    log_start(address(), snapshot_->tls != nullptr);
+    runtime_.spawn(watch_reload());
+    runtime_.spawn(listener_->accept_loop(static_cast<std::size_t>(snapshot_->config.api_max_connections),
+                                          [this](asio::ip::tcp::socket socket, std::string peer) {
+                                              return session(std::move(socket), std::move(peer));
+                                          }));
+    std::error_code ignored;
+    co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    // New connections are still taken meanwhile, so that /readyz can say why nothing else is.
+    state_->stopping = true;
+    const bool drained =
+        co_await state_->wait_for_dispatches(std::chrono::seconds(snapshot_->config.shutdown_grace));
+    listener_->stop();
+    (void)co_await listener_->drain(goodbye_timeout);
+    listener_->close_sessions();
+    log_stop(drained);
+    co_return drained ? 0 : 1;
+}
+
+asio::awaitable<void> ApiServer::session(asio::ip::tcp::socket socket, std::string peer_ip) {
+    auto stream = make_stream(std::move(socket), *snapshot_);
+    HttpSession session(listener_, std::move(stream), std::move(peer_ip), request_limits);
+    if (const auto shaken = co_await session.handshake(); !shaken) {
+        log_tls_failure(session.peer_ip(), shaken.error());
+        co_return;
+    }
+    for (;;) {
+        auto request = co_await session.read_request();
+        if (!request) {
+            const Errc code = request.error().code;
+            if (code == Errc::closed || code == Errc::timed_out || code == Errc::cancelled ||
+                session.http().idle())
+                break;
+            HttpAnswer answer = malformed_api_request(request.error());
+            (void)co_await session.answer(std::move(answer), false, 1);
+            co_await session.goodbye_unread();
+            co_return;
+        }
+        const int minor = request->minor_version;
+        const bool head_only = request->method == "HEAD";
+        const bool wanted = request->keep_alive;
+        HttpAnswer answer =
+            co_await answer_api_request(snapshot_, state_, session.peer_ip(), std::move(*request));
+        const bool keep = wanted && !listener_->stopping();
+        const auto sent = co_await session.answer(std::move(answer), keep, minor, head_only);
+        if (!sent || !keep) break;
+    }
+    co_await session.goodbye();
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,43 @@
+// The HTTP API: JSON over HTTP/1.1, plain or with TLS.
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <asio/signal_set.hpp>
+#include <memory>
+#include <string>
+
+#include "net/api_call.h"
+#include "net/api_snapshot.h"
+#include "net/listener.h"
+#include "net/runtime.h"
+
+namespace ctrlexec {
+
+class ApiServer {
+  public:
+    // Loads everything and opens the port.
+    static Result<std::unique_ptr<ApiServer>> create(Runtime& runtime, std::string config_path);
+
+    std::string address() const { return listener_->address(); }
+    const ApiSnapshot& snapshot() const { return *snapshot_; }
+
+    // Serves until SIGTERM or SIGINT, then drains: /readyz says 503, dispatches under way get shutdown_grace.
+    // 0 when all of them were answered, else 1. SIGHUP reloads configuration and certificate.
+    asio::awaitable<int> serve();
+
+  private:
+    ApiServer(Runtime& runtime, std::string config_path);
+    asio::awaitable<void> watch_reload();
+    asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
+    void reload();
+
+    Runtime& runtime_;
+    asio::signal_set quit_;  // from the start: a signal right after the readiness line must not kill us
+    asio::signal_set hangup_;
+    std::string config_path_;
+    std::shared_ptr<const ApiSnapshot> snapshot_;
+    std::shared_ptr<ApiState> state_;
+    std::shared_ptr<Listener> listener_;
+};
+
+}  // namespace ctrlexec

@@ -1,0 +1,109 @@
+#include "net/http_session.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "core/protocol.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::size_t max_discarded = 4u << 20;
+constexpr std::chrono::milliseconds stopping_goodbye_timeout{200};
+
+// Not in the coroutine: g++ 12 miscompiles initializer lists there.
+std::string answer_head(const HttpAnswer& answer, bool keep_alive, int minor_version) {
+    auto headers = answer.headers;
+    headers.emplace_back(protocol_header, protocol_generation);
+    return response_head(answer.status, minor_version, answer.body.size(), keep_alive, headers);
+}
+
+}  // namespace
+
+HttpSession::HttpSession(std::shared_ptr<Listener> listener, std::unique_ptr<Stream> stream,
+                         std::string peer_ip, HttpLimits limits)
+    : listener_(std::move(listener)),
+      peer_ip_(std::move(peer_ip)),
+      stream_(std::move(stream)),
+      http_(*stream_, HttpParser::Kind::request, limits),
+      deadline_(stream_->socket().get_executor(), [this] { stream_->close(); }) {
+    listener_->enter(this);
+}
+
+HttpSession::~HttpSession() {
+    listener_->leave(this);
+}
+
+Error HttpSession::late_or(Error error, std::string_view doing) const {
+    if (!deadline_.expired()) return error;
+    return fail(Errc::timed_out, fmt::format("the peer took too long for {}", doing));
+}
+
+asio::awaitable<Result<void>> HttpSession::handshake() {
+    deadline_.arm(handshake_timeout);
+    auto done = co_await stream_->handshake_server();
+    deadline_.disarm();
+    if (!done) co_return late_or(std::move(done).error(), "the handshake");
+    co_return success();
+}
+
+asio::awaitable<Result<HttpMessage>> HttpSession::read_request() {
+    busy = false;
+    if (listener_->stopping()) co_return fail(Errc::closed, "shutting down");
+    deadline_.arm(first_ ? request_timeout : idle_timeout);
+    first_ = false;
+    std::function<void()> begun = [this] { deadline_.arm(request_timeout); };
+    auto request = co_await http_.read(std::move(begun));
+    deadline_.disarm();
+    busy = true;
+    if (!request) co_return late_or(std::move(request).error(), "the request");
+    co_return std::move(request);
+}
+
+asio::awaitable<Result<void>> HttpSession::answer(HttpAnswer answer, bool keep_alive, int minor_version,
+                                                  bool without_body) {
+    std::string head = answer_head(answer, keep_alive, minor_version);
+    if (without_body) answer.body.clear();
+    deadline_.arm(answer_timeout);
+    auto written = co_await http_.write(std::move(head), std::move(answer.body));
+    deadline_.disarm();
+    if (!written) co_return late_or(std::move(written).error(), "taking the answer");
+    co_return success();
+}
+
+// What still arrives, undecrypted, until the peer closes.
+asio::awaitable<void> HttpSession::discard() {
+    std::array<char, 4096> buffer{};
+    std::error_code error;
+    for (std::size_t total = 0; total < max_discarded && !error;) {
+        total += co_await stream_->socket().async_read_some(asio::buffer(buffer),
+                                                            asio::redirect_error(asio::use_awaitable, error));
+    }
+}
+
+asio::awaitable<void> HttpSession::goodbye() {
+    busy = false;  // the answer is out: a shutdown need not wait for the peer's last word
+    deadline_.arm(listener_->stopping() ? std::chrono::milliseconds(stopping_goodbye_timeout)
+                                        : goodbye_timeout);
+    co_await stream_->shutdown();
+    stream_->close();
+    deadline_.disarm();
+}
+
+asio::awaitable<void> HttpSession::goodbye_unread() {
+    busy = false;
+    deadline_.arm(goodbye_timeout);
+    co_await stream_->shutdown();
+    co_await discard();
+    stream_->close();
+    deadline_.disarm();
+}
+
+void HttpSession::close() {
+    stream_->close();
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,73 @@
+// One accepted connection: handshake, requests in turn, answers, under one deadline.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/result.h"
+#include "net/deadline.h"
+#include "net/http_connection.h"
+#include "net/listener.h"
+#include "net/stream.h"
+
+namespace ctrlexec {
+
+inline constexpr std::chrono::seconds handshake_timeout{10};
+inline constexpr std::chrono::seconds idle_timeout{75};     // until the first byte of the next request
+inline constexpr std::chrono::seconds request_timeout{30};  // a whole request, head and body
+inline constexpr std::chrono::seconds answer_timeout{60};   // our answer taken by the peer
+inline constexpr std::chrono::seconds goodbye_timeout{2};   // the peer's end
+
+// An answer as a session sends it.
+struct HttpAnswer {
+    int status = 200;
+    std::string body;
+    std::vector<std::pair<std::string, std::string>> headers;  // Content-Type is JSON unless given here
+};
+
+class HttpSession final : public Session {
+  public:
+    HttpSession(std::shared_ptr<Listener> listener, std::unique_ptr<Stream> stream, std::string peer_ip,
+                HttpLimits limits);
+    ~HttpSession() override;
+
+    // With handshake_timeout. Errc::timed_out when it passed.
+    asio::awaitable<Result<void>> handshake();
+
+    // The next request, with request_timeout; before its first byte idle_timeout holds, for the first request
+    // request_timeout. Errc::closed when the peer has ended the connection between requests or the listener
+    // is stopping; bad_request "empty request" when it ended without sending anything.
+    asio::awaitable<Result<HttpMessage>> read_request();
+
+    // Sends one answer, with answer_timeout. `without_body`: to a HEAD request.
+    asio::awaitable<Result<void>> answer(HttpAnswer answer, bool keep_alive, int minor_version = 0,
+                                         bool without_body = false);
+
+    // Orderly end: ours, then the peer's, with goodbye_timeout (shorter when the listener is stopping).
+    asio::awaitable<void> goodbye();
+
+    // The same after an answer to a request that was not read to its end: what the peer still sends is thrown
+    // away, since closing with unread bytes would reset the connection and the peer could lose our answer.
+    asio::awaitable<void> goodbye_unread();
+
+    void close() override;
+
+    Stream& stream() { return *stream_; }
+    HttpConnection& http() { return http_; }
+    const std::string& peer_ip() const { return peer_ip_; }
+
+  private:
+    Error late_or(Error error, std::string_view doing) const;
+    asio::awaitable<void> discard();
+    std::shared_ptr<Listener> listener_;
+    std::string peer_ip_;
+    std::unique_ptr<Stream> stream_;
+    HttpConnection http_;
+    Deadline deadline_;
+    bool first_ = true;
+};
+
+}  // namespace ctrlexec
