@@ -6,6 +6,7 @@
 #include "cmd/verbs.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
+#include "core/utf8.h"
 
 namespace ctrlexec {
 
@@ -17,7 +18,7 @@ int dispatcher_deny(const Invocation& call) {
     if (call.has("--json")) {
         print_out(json::dump(json::Object{{"ok", 1}, {"id", request->id}}) + "\n");
     } else {
-        print_out(fmt::format("Denied: {} ({}).\n", request->hostname, request->ip));
+        print_out(fmt::format("Denied: {} ({}).\n", request->hostname, printable(request->ip)));
     }
     return 0;
 }

@@ -32,6 +32,7 @@ Result<RunRequest> make_request(const Invocation& call) {
     request.reqid = new_reqid();
     request.username = to_utf8(username_of(call));
     request.token = token_of(call);
+    if (!is_utf8(request.token)) return fail(Errc::usage, "the token is not UTF-8");
     return request;
 }
 

@@ -8,7 +8,6 @@
 #include "cmd/run_output.h"
 #include "cmd/verbs.h"
 #include "core/run_store.h"
-#include "core/utf8.h"
 
 namespace ctrlexec {
 namespace {
@@ -21,8 +20,8 @@ RunResult stored_result(const json::Value& value) {
     } else {
         result.error = parsed.error().text();
     }
-    result.host = printable(value.scalar("host"));
-    result.rtt = printable(value.scalar("rtt"));
+    result.host = value.scalar("host");
+    result.rtt = value.scalar("rtt");
     return result;
 }
 

@@ -7,6 +7,7 @@
 #include "cmd/verbs.h"
 #include "core/log.h"
 #include "core/registry.h"
+#include "core/utf8.h"
 
 namespace ctrlexec {
 
@@ -25,7 +26,7 @@ int dispatcher_unpair(const Invocation& call) {
             "\n");
     } else {
         print_out(fmt::format("Unpaired: {}. Its certificate stays valid until {}.\n", record->hostname,
-                              record->expiry));
+                              printable(record->expiry)));
     }
     return 0;
 }

@@ -1,6 +1,7 @@
 // One binary, every role: see cmd/applets.cc for the table.
 #include <fcntl.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -41,6 +42,8 @@ void occupy_standard_descriptors() {
 int main(int argc, char** argv) {
     using namespace ctrlexec;
     occupy_standard_descriptors();
+    std::signal(SIGXFSZ,
+                SIG_IGN);  // a file that may not grow is an error of write(2), with words and a clean-up
     try {
         const std::vector<std::string> arguments(argv, argv + argc);
         hide_token(argc, argv);

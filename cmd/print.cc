@@ -32,9 +32,14 @@ void print_out(std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), stdout);
 }
 
-void print_error_line(std::string_view line) {
+// Messages quote what others sent and what files hold: none of it may speak to the terminal.
+void print_error_line(std::string_view text) {
     std::fflush(stdout);
-    std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+    while (!text.empty()) {
+        const auto end = text.find('\n');
+        std::fprintf(stderr, "%s\n", printable(text.substr(0, end)).c_str());
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
 }
 
 int finish_output(int exit_code) {

@@ -11,8 +11,9 @@ namespace ctrlexec {
 
 void RunOutput::print(const RunResult& result) {
     start_line();
-    print_out(fmt::format("==> {}  [{}  exit:{}  {}  req:{}]\n", result.host, result.ok() ? "OK" : "FAIL",
-                          result.exit, result.rtt, result.reqid));
+    print_out(fmt::format("==> {}  [{}  exit:{}  {}  req:{}]\n", printable(result.host),
+                          result.ok() ? "OK" : "FAIL", result.exit, printable(result.rtt),
+                          printable(result.reqid)));
     print_out(result.output);
     at_line_start_ = result.output.empty() || result.output.back() == '\n';
     print_prefixed("    STDERR: ", result.errors);

@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/config_file.h"
+#include "core/hostname.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -40,6 +41,17 @@ std::string machine_name() {
     char name[256] = {};
     if (::gethostname(name, sizeof name - 1) != 0 || name[0] == '\0') return "localhost";
     return name;
+}
+
+// It becomes the name in the certificate and the name of a file on the dispatcher.
+Result<std::string> read_hostname(const ConfigFile& file) {
+    constexpr std::size_t max_common_name = 64;  // RFC 5280, ub-common-name
+    const std::string name = file.text("hostname", machine_name());
+    if (is_valid_hostname(name) && name.size() <= max_common_name) return name;
+    return fail(Errc::config,
+                fmt::format("{}: hostname '{}' cannot be used; set one of letters, digits, '.', '-' and "
+                            "'_', at most {} long",
+                            file.path(), printable(name.substr(0, 80)), max_common_name));
 }
 
 Result<RateLimit> rate_limit(const ConfigFile& file, std::string_view key, RateLimit fallback) {
@@ -84,7 +96,7 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     config.dispatcher_serial_path =
         file.text("dispatcher_serial_path", config.config_dir + "/ctrl-exec-serial");
     config.allowlist = config.config_dir + "/scripts.conf";
-    config.hostname = file.text("hostname", machine_name());
+    TRY(config.hostname, read_hostname(file));
     config.bind = file.text("bind");
     TRY(config.port, file.integer("port", config.port, 0, 65535));
     TRY(const std::size_t type, file.choice("key_type", 0, {"ecdsa", "rsa"}));

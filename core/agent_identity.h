@@ -13,8 +13,9 @@ struct AgentIdentity {
     PrivateKey key;
     Certificate authority;
 
-    // Reads the three files; the key must be the certificate's. Errc::not_found when there is no certificate:
-    // the agent is not paired. Errc::config for everything else, with the remedy.
+    // Reads the three files; the key must be the certificate's, and the CA must have signed it.
+    // Errc::not_found when there is no certificate: the agent is not paired. Errc::config for everything
+    // else, with the remedy.
     static Result<AgentIdentity> load(const AgentConfig& config);
 
     // Whether the certificate is valid at `now` (epoch seconds) under this CA.

@@ -165,6 +165,10 @@ bool Certificate::holds_key_of(const PrivateKey& key) const {
     return same;
 }
 
+std::string Certificate::defect_as_authority() const {
+    return authority_problem(cert_.get());
+}
+
 Result<void> Certificate::verify(const Certificate& authority, std::int64_t now) const {
     if (const std::string problem = authority_problem(authority.native()); !problem.empty()) {
         return fail(Errc::crypto, "the CA certificate " + problem);

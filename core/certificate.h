@@ -30,6 +30,9 @@ class Certificate {
     std::string spki_der() const;     // DER SubjectPublicKeyInfo
     bool holds_key_of(const PrivateKey& key) const;
 
+    // Why it cannot be a CA, in words that follow its name ("is not a CA certificate …"); "" when it can.
+    std::string defect_as_authority() const;
+
     // Chain, dates at `now` (epoch seconds) and, when the certificate has an EKU, that it allows both client
     // and server use. v1 certificates without extensions pass: old peers have them. The error's words tell
     // apart: expired, not yet valid, signed by another CA, not a CA.

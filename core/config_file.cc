@@ -49,6 +49,8 @@ Result<ConfigFile> ConfigFile::parse(std::string path, std::string_view text) {
     ConfigFile file;
     file.path_ = std::move(path);
     std::string section;
+    if (text.starts_with("\xef\xbb\xbf"))
+        return bad_line(file.path_, 1, "begins with a byte order mark; save it as UTF-8 without one");
     for (int line = 1; !text.empty(); ++line) {
         const auto end = text.find('\n');
         const std::string_view content = trim(text.substr(0, end));

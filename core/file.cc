@@ -140,6 +140,10 @@ FileSet::~FileSet() {
 }
 
 Result<void> FileSet::stage(const std::string& path, std::string_view data, mode_t mode) {
+    // What a rename would fail on must be met before the first one is done.
+    struct stat status {};
+    if (::lstat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode))
+        return errno_error("write", path, EISDIR);
     TRY(std::string temporary, write_temporary(path, data, mode));
     staged_.push_back({std::move(temporary), path});
     return success();
@@ -245,19 +249,21 @@ Result<FileLock> FileLock::acquire(const std::string& path, Wait wait) {
             return fail(Errc::locked, fmt::format("{} is held by another process", path));
         return errno_error("lock", path, errno);
     }
-    return FileLock(std::move(fd));
+    return FileLock(std::move(fd), path);
 }
 
 Result<void> FileLock::write(std::string_view note) {
     if (::ftruncate(fd_.get(), 0) != 0 || ::lseek(fd_.get(), 0, SEEK_SET) != 0) {
-        return errno_error("write", "a lock file", errno);
+        return errno_error("write", path_, errno);
     }
-    return write_all(fd_.get(), note, "a lock file");
+    return write_all(fd_.get(), note, path_);
 }
 
-bool FileLock::is_held(const std::string& path) {
+Result<bool> FileLock::is_held(const std::string& path) {
     const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
-    return fd && ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (!fd && errno == ENOENT) return false;
+    if (!fd) return errno_error("open lock", path, errno);
+    return ::flock(fd.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 }  // namespace ctrlexec

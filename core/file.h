@@ -74,13 +74,14 @@ class FileLock {
     static Result<FileLock> acquire(const std::string& path, Wait wait);
     // Whether somebody holds it now. The probe is a shared lock held for an instant, which acquire()
     // outlasts.
-    static bool is_held(const std::string& path);
+    static Result<bool> is_held(const std::string& path);
     // Replaces the lock file's content with a note about its holder.
     Result<void> write(std::string_view note);
 
   private:
-    explicit FileLock(UniqueFd fd) : fd_(std::move(fd)) {}
+    FileLock(UniqueFd fd, std::string path) : fd_(std::move(fd)), path_(std::move(path)) {}
     UniqueFd fd_;
+    std::string path_;
 };
 
 // "path: No space left on device" with the remedy for the errno values people meet.

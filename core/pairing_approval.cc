@@ -7,6 +7,7 @@
 #include "core/authority.h"
 #include "core/config_file.h"
 #include "core/csr.h"
+#include "core/dispatcher_identity.h"
 #include "core/hostname.h"
 #include "core/log.h"
 #include "core/timestamp.h"
@@ -49,8 +50,8 @@ AgentRecord make_record(const PairingRequest& request, const Certificate& certif
 }  // namespace
 
 std::string Approval::text() const {
-    std::string text =
-        fmt::format("Approved: {} ({}), certificate valid until {}.", agent.hostname, agent.ip, agent.expiry);
+    std::string text = fmt::format("Approved: {} ({}), certificate valid until {}.", agent.hostname,
+                                   printable(agent.ip), agent.expiry);
     if (replaced) text += fmt::format("\nIt replaces the earlier registration of {}.", agent.hostname);
     return text;
 }
@@ -61,11 +62,12 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     TRY(const FileLock lock, queue.lock());
     TRY(const PairingRequest request, queue.find(id, now));
     TRY_DO(queue.require_listener());
-    TRY(const Certificate dispatcher, Certificate::from_file(config.cert));
+    TRY(const Certificate dispatcher, DispatcherIdentity::load_certificate(config));
+    const std::string dispatcher_serial = dispatcher.serial();
     std::string authority_pem;
     TRY(const Certificate certificate, sign(config, request, now, authority_pem));
     Approval approval;
-    approval.agent = make_record(request, certificate, dispatcher.serial(), now);
+    approval.agent = make_record(request, certificate, dispatcher_serial, now);
     approval.serial = certificate.serial();
     approval.replaced = registry.find(request.hostname).has_value();
 
@@ -73,7 +75,7 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
                                           {"cert", certificate.to_pem()},
                                           {"ca", authority_pem},
                                           {"nonce", request.nonce},
-                                          {"dispatcher_serial", dispatcher.serial()}});
+                                          {"dispatcher_serial", dispatcher_serial}});
     FileSet files;
     TRY_DO(registry.stage(files, approval.agent));
     TRY_DO(queue.stage_approval(files, request, answer));

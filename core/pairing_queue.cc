@@ -28,8 +28,10 @@ bool has_expired(const PairingRequest& request, std::int64_t now) {
 
 Result<PairingRequest> load(const std::string& path) {
     TRY(const std::string text, read_file(path, max_request_bytes));
-    TRY(const json::Value value, json::parse(text, max_request_bytes));
-    return PairingRequest::from_json(value);
+    const auto value = json::parse(text, max_request_bytes);
+    auto request = value ? PairingRequest::from_json(*value) : Result<PairingRequest>(value.error());
+    if (!request) return fail(Errc::io, fmt::format("{}: {}; remove it", path, request.error().text()));
+    return request;
 }
 
 // An id becomes a part of a path.
@@ -92,7 +94,8 @@ Result<FileLock> PairingQueue::lock_listener() const {
 }
 
 Result<void> PairingQueue::require_listener() const {
-    if (FileLock::is_held(directory_ + "/.listener")) return success();
+    TRY(const bool held, FileLock::is_held(directory_ + "/.listener"));
+    if (held) return success();
     return fail(Errc::not_found,
                 "no pairing-mode is running, so the agent's connection is gone; start pairing-mode and ask "
                 "again from "

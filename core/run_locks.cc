@@ -45,12 +45,14 @@ Result<FileLock> RunLocks::acquire(std::string_view host, std::string_view scrip
 
 Result<std::vector<HeldLock>> RunLocks::held() const {
     std::vector<HeldLock> locks;
-    if (!file_exists(directory_)) return locks;
-    TRY(const auto names, list_directory(directory_, max_lock_files));
-    for (const auto& name : names) {
+    const auto names = list_directory(directory_, max_lock_files);
+    if (!names && names.error().code == Errc::not_found) return locks;
+    if (!names) return names.error();
+    for (const auto& name : *names) {
         if (name.size() <= suffix.size() || name.substr(name.size() - suffix.size()) != suffix) continue;
         const std::string path = directory_ + "/" + name;
-        if (!FileLock::is_held(path)) continue;
+        TRY(const bool held, FileLock::is_held(path));
+        if (!held) continue;
         HeldLock lock;
         lock.name = name.substr(0, name.size() - suffix.size());
         const auto text = read_file(path, max_note_bytes);

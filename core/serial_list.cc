@@ -85,8 +85,9 @@ SerialList SerialList::parse(const std::string& path, std::string_view text) {
 }
 
 Result<SerialList> SerialList::load(const std::string& path) {
-    if (!file_exists(path)) return SerialList();
     const auto text = read_file(path, max_config_bytes);
+    // Only what is really not there revokes nobody: a list that cannot be reached may hold anything.
+    if (!text && text.error().code == Errc::not_found) return SerialList();
     if (!text) return fail(Errc::config, text.error().message);
     return parse(path, *text);
 }

@@ -7,12 +7,18 @@
 #include "core/serial.h"
 
 namespace ctrlexec {
+namespace {
+
+constexpr std::size_t max_file_bytes = 4096;
+
+}  // namespace
 
 Result<std::vector<std::string>> load_trusted_serials(const std::string& path) {
     std::vector<std::string> serials;
-    if (!file_exists(path)) return serials;
-    TRY(const std::string text, read_file(path, 4096));
-    const std::string_view trimmed = trim(std::string_view(text).substr(0, text.find('\n')));
+    const auto text = read_file(path, max_file_bytes);
+    if (!text && text.error().code == Errc::not_found) return serials;
+    if (!text) return fail(Errc::config, text.error().message);
+    const std::string_view trimmed = trim(std::string_view(*text).substr(0, text->find('\n')));
     if (trimmed.empty()) return serials;
     const auto serial = normalize_serial(trimmed);
     if (!serial) {

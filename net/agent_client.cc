@@ -86,7 +86,7 @@ asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_pt
     auto answer = co_await exchange(&stream, &deadline, std::move(call));
     if (!answer) co_return std::move(answer).error();
     deadline.arm(goodbye_timeout);
-    co_await stream.shutdown();
+    (void)co_await stream.shutdown();
     stream.close();
     co_return std::move(answer);
 }

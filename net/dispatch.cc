@@ -4,9 +4,8 @@
 
 #include <set>
 
-#include "core/certificate.h"
+#include "core/dispatcher_identity.h"
 #include "core/file.h"
-#include "core/key.h"
 #include "core/log.h"
 #include "core/run_locks.h"
 #include "net/agent_client.h"
@@ -26,12 +25,17 @@ std::string milliseconds_since(Clock::time_point start) {
 }
 
 // Where the registry says the agent is; a name it does not know is looked up as it stands.
-AgentAddress address_of(const Target& target, const Registry& registry, int default_port) {
+Result<AgentAddress> address_of(const Target& target, const Registry& registry, int default_port) {
     AgentAddress address;
     address.host = target.host;
     address.port = default_port;
-    if (const auto record =
-            is_ip_address(target.host) ? fail(Errc::not_found, "") : registry.find(target.host)) {
+    const auto record = is_ip_address(target.host) ? Result<AgentRecord>(fail(Errc::not_found, ""))
+                                                   : registry.find(target.host);
+    // A name that no file could have is in no registry.
+    const bool unknown =
+        !record && (record.error().code == Errc::not_found || record.error().code == Errc::bad_request);
+    if (!record && !unknown) return record.error();
+    if (record) {
         if (is_ip_address(record->ip)) address.fallback = record->ip;
         address.by_address = record->lookup_by == "ip" && !address.fallback.empty();
         if (record->agent_port != 0) address.port = record->agent_port;
@@ -101,23 +105,12 @@ Dispatch::Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared
     : runtime_(&runtime), config_(config), registry_(config.agents_dir()), tls_(std::move(tls)) {}
 
 Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& config) {
-    if (!file_exists(config.ca)) {
-        return fail(Errc::config,
-                    fmt::format("{} does not exist; run 'ctrl-exec-dispatcher setup-ca' first", config.ca));
-    }
-    if (!file_exists(config.cert)) {
-        return fail(
-            Errc::config,
-            fmt::format("{} does not exist; run 'ctrl-exec-dispatcher setup-ctrl-exec' first", config.cert));
-    }
-    TRY(const Certificate authority, Certificate::from_file(config.ca));
-    TRY(const Certificate certificate, Certificate::from_file(config.cert));
-    TRY(const PrivateKey key, PrivateKey::from_file(config.key));
+    TRY(const DispatcherIdentity identity, DispatcherIdentity::load(config));
     TlsContext::Options options;
     options.role = TlsContext::Role::client;
-    options.certificate = &certificate;
-    options.key = &key;
-    options.authority = &authority;
+    options.certificate = &identity.certificate;
+    options.key = &identity.key;
+    options.authority = &identity.authority;
     TRY(auto tls, TlsContext::create(options));
     return Dispatch(runtime, config, std::move(tls));
 }
@@ -171,15 +164,14 @@ asio::awaitable<Result<HostLocks>> Dispatch::lock(std::vector<Target> targets,
     co_return fail(Errc::locked, "locked");
 }
 
-asio::awaitable<Result<std::vector<AgentAddress>>> Dispatch::find(std::vector<Target> targets) const {
-    std::function<Result<std::vector<AgentAddress>>()> work =
-        [registry = registry_, port = config_.port,
-         targets = std::move(targets)]() -> Result<std::vector<AgentAddress>> {
-        std::vector<AgentAddress> found;
+asio::awaitable<Result<Dispatch::Addresses>> Dispatch::find(std::vector<Target> targets) const {
+    std::function<Result<Addresses>()> work = [registry = registry_, port = config_.port,
+                                               targets = std::move(targets)]() -> Result<Addresses> {
+        Addresses found;
         for (const auto& target : targets) found.push_back(address_of(target, registry, port));
         return found;
     };
-    co_return co_await offload<std::vector<AgentAddress>>(runtime_->pool(), file_timeout, std::move(work));
+    co_return co_await offload<Addresses>(runtime_->pool(), file_timeout, std::move(work));
 }
 
 asio::awaitable<void> Dispatch::each(
@@ -188,8 +180,7 @@ asio::awaitable<void> Dispatch::each(
     const std::size_t count = targets.size();
     const auto addresses = co_await find(std::move(targets));
     std::function<asio::awaitable<void>(std::size_t)> one = [&](std::size_t i) -> asio::awaitable<void> {
-        Result<AgentAddress> address =
-            addresses ? Result<AgentAddress>((*addresses)[i]) : Result<AgentAddress>(addresses.error());
+        Result<AgentAddress> address = addresses ? (*addresses)[i] : Result<AgentAddress>(addresses.error());
         co_await work(i, std::move(address));
     };
     co_await fan_out(*runtime_, count, static_cast<std::size_t>(config_.max_parallel), std::move(one));

@@ -49,7 +49,8 @@ class Dispatch {
 
   private:
     Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls);
-    asio::awaitable<Result<std::vector<AgentAddress>>> find(std::vector<Target> targets) const;
+    using Addresses = std::vector<Result<AgentAddress>>;
+    asio::awaitable<Result<Addresses>> find(std::vector<Target> targets) const;
     asio::awaitable<void> each(
         std::vector<Target> targets,
         std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work) const;

@@ -88,7 +88,7 @@ asio::awaitable<void> HttpSession::goodbye() {
     busy = false;  // the answer is out: a shutdown need not wait for the peer's last word
     deadline_.arm(listener_->stopping() ? std::chrono::milliseconds(stopping_goodbye_timeout)
                                         : goodbye_timeout);
-    co_await stream_->shutdown();
+    (void)co_await stream_->shutdown();
     stream_->close();
     deadline_.disarm();
 }
@@ -96,8 +96,9 @@ asio::awaitable<void> HttpSession::goodbye() {
 asio::awaitable<void> HttpSession::goodbye_unread() {
     busy = false;
     deadline_.arm(goodbye_timeout);
-    co_await stream_->shutdown();
-    co_await discard();
+    // The peer's end, once read, is not read again: to wait for it would only let the time pass.
+    const bool ended = co_await stream_->shutdown();
+    if (!ended) co_await discard();
     stream_->close();
     deadline_.disarm();
 }

@@ -10,6 +10,7 @@
 #include <csignal>
 
 #include "core/digest.h"
+#include "core/dispatcher_identity.h"
 #include "core/log.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
@@ -74,7 +75,8 @@ std::string refusal_body(const Error& why) {
 struct PairingListener::Wait {
     explicit Wait(Runtime& runtime) : wake(runtime.io()) {}
     asio::steady_timer wake;
-    bool gone = false;  // the agent has hung up
+    bool gone = false;      // the agent has hung up
+    bool answered = false;  // with the operator's word: then hanging up is all that is left to it
 };
 
 PairingListener::PairingListener(Runtime& runtime, const DispatcherConfig& config, PairingEvents events,
@@ -89,13 +91,7 @@ PairingListener::PairingListener(Runtime& runtime, const DispatcherConfig& confi
 Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtime,
                                                                  const DispatcherConfig& config,
                                                                  PairingEvents events) {
-    if (!file_exists(config.cert)) {
-        return fail(
-            Errc::config,
-            fmt::format("{} does not exist; run 'ctrl-exec-dispatcher setup-ctrl-exec' first", config.cert));
-    }
-    TRY(const Certificate certificate, Certificate::from_file(config.cert));
-    TRY(const PrivateKey key, PrivateKey::from_file(config.key));
+    TRY(const DispatcherIdentity identity, DispatcherIdentity::load(config));
     TRY(FileLock lock, PairingQueue(config.pairing_dir()).lock_listener());
     std::unique_ptr<PairingListener> self(
         new PairingListener(runtime, config, std::move(events), std::move(lock)));
@@ -104,8 +100,8 @@ Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtim
         self->queue_.drop_all();
     }
     TlsContext::Options options;
-    options.certificate = &certificate;
-    options.key = &key;
+    options.certificate = &identity.certificate;
+    options.key = &identity.key;
     TRY(self->tls_, TlsContext::create(options));
     TRY(self->listener_, Listener::open(runtime, config.pairing_bind, config.pairing_port));
     return self;
@@ -211,9 +207,10 @@ asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<HttpSessio
     std::string pending = pending_body(request.id);
     const auto queued = co_await session->answer(json_body(std::move(pending)), true);
     wait->gone = wait->gone || !queued;
-    std::function<void()> on_gone = [wait] {
+    std::function<void()> on_gone = [wait, session] {
         wait->gone = true;
         wait->wake.cancel();
+        if (wait->answered) session->close();
     };
     if (queued && events_.requested) events_.requested(request);
     if (queued) runtime_.spawn(watch_hang_up(session, std::move(on_gone)));
@@ -225,6 +222,7 @@ asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<HttpSessio
         outcome = "gone";
     } else if (answer) {
         const auto sent = co_await session->answer(json_body(json::dump(*answer)), false);
+        wait->answered = true;
         if (!sent || wait->gone) outcome += ", but the agent has hung up";
     }
     log_end(request, outcome);

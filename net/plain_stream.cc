@@ -45,10 +45,10 @@ asio::awaitable<Result<void>> PlainStream::write(asio::const_buffer buffer) {
     co_return success();
 }
 
-asio::awaitable<void> PlainStream::shutdown() {
+asio::awaitable<bool> PlainStream::shutdown() {
     std::error_code ignored;
     socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-    co_return;
+    co_return false;
 }
 
 void PlainStream::close() {

@@ -14,7 +14,7 @@ class PlainStream final : public Stream {
     asio::awaitable<Result<void>> handshake_server() override;  // nothing to do
     asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer buffer) override;
     asio::awaitable<Result<void>> write(asio::const_buffer buffer) override;
-    asio::awaitable<void> shutdown() override;
+    asio::awaitable<bool> shutdown() override;
     void close() override;
     asio::ip::tcp::socket& socket() override { return socket_; }
 

@@ -24,8 +24,9 @@ class Stream {
     // All of it. At most 16 KiB go out as one TLS record, which old agents depend on.
     virtual asio::awaitable<Result<void>> write(asio::const_buffer buffer) = 0;
 
-    // Says goodbye and waits for the peer's; the caller's deadline bounds it. The caller closes.
-    virtual asio::awaitable<void> shutdown() = 0;
+    // Says goodbye; TLS waits for the peer's, which the caller's deadline bounds. True when the peer has
+    // ended too: then nothing more comes. The caller closes.
+    virtual asio::awaitable<bool> shutdown() = 0;
 
     // At once; whatever waits on the stream fails.
     virtual void close() = 0;

@@ -32,7 +32,10 @@ std::string reason(const std::error_code& error) {
             return "the peer requires a certificate";
         case SSL_R_WRONG_VERSION_NUMBER:
             return "the peer does not speak TLS";
+        case SSL_R_KEY_USAGE_BIT_INCORRECT:
+            return "the peer's certificate is not made for this: its key usage does not permit signing";
         case SSL_R_HTTP_REQUEST:
+        case SSL_R_HTTPS_PROXY_REQUEST:
             return "the peer sent plain HTTP";
         case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
             return "the peer sent no certificate";
@@ -119,9 +122,10 @@ asio::awaitable<Result<void>> TlsStream::write(asio::const_buffer buffer) {
     co_return success();
 }
 
-asio::awaitable<void> TlsStream::shutdown() {
-    std::error_code ignored;
-    co_await stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, ignored));
+asio::awaitable<bool> TlsStream::shutdown() {
+    std::error_code error;
+    co_await stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
+    co_return !error || is_end(error);
 }
 
 void TlsStream::close() {

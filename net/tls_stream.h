@@ -27,7 +27,7 @@ class TlsStream final : public Stream {
     asio::awaitable<Result<void>> handshake_server() override;
     asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer buffer) override;
     asio::awaitable<Result<void>> write(asio::const_buffer buffer) override;
-    asio::awaitable<void> shutdown() override;
+    asio::awaitable<bool> shutdown() override;
     void close() override;
     asio::ip::tcp::socket& socket() override { return stream_.next_layer(); }
 

@@ -212,6 +212,71 @@ def no_path_of_one_machine():
     return forbid_text(r"(?<![\w.}])/(work|root|home/\w+)/\w", files())
 
 
+# --- promises ----------------------------------------------------------------------------------------------------
+
+PROMISES = pathlib.Path("docs/compatibility.md")
+
+# Prints the tests of the modules that are its arguments, one a line, also those that are made when they are loaded.
+PRINT_TESTS = """
+import sys, unittest
+def names(tests):
+    for test in tests:
+        yield from names(test) if isinstance(test, unittest.TestSuite) else [test.id()]
+for module in sys.argv[1:]:
+    print(*names(unittest.defaultTestLoader.loadTestsFromName(module)), sep="\\n")
+"""
+
+
+@rule
+def promises_are_proven():
+    """each promise of docs/compatibility.md names tests that exist, and one that runs against every build
+    A test that was renamed or removed would leave a promise that nobody keeps; of the others nobody knows whether
+    they hold for the program that is handed out."""
+    rows = promises()
+    paths = {test.partition("::")[0] for _, _, tests in rows for test in tests}
+    systems = sorted(path for path in paths if re.fullmatch(r"test/system/test_\w+\.py", path))
+    debug, release = (python_tests(systems, build) for build in ("debug", "release"))
+    known = debug | release
+    for path in paths - set(systems):
+        if (ROOT / path).is_file():
+            known |= test_cases(path) if path.endswith("_test.cc") else {path} if path.endswith(".test") else set()
+    if not rows:
+        yield PROMISES, "has no promise"
+    for number, promise, tests in rows:
+        for test in tests:
+            if test not in known:
+                yield f"{PROMISES}:{number}", f"there is no test {test}"
+        if not debug & release & set(tests):
+            yield f"{PROMISES}:{number}", f"no system test proves '{promise}'"
+
+
+def promises():
+    """(line number, promise, names of its tests) of each row of the page's tables."""
+    rows = []
+    for number, line in enumerate(text(PROMISES).splitlines(), 1):
+        promise, bar, tests = line.removeprefix("| ").removesuffix(" |").rpartition(" | ")
+        if line.startswith("| ") and bar and tests != "proven by":
+            rows.append((number, promise, re.findall(r"`([^`]+)`", tests)))
+    return rows
+
+
+def python_tests(paths, build):
+    """FILE::CLASS.METHOD of every test of these modules, as they are for that build."""
+    modules = {pathlib.Path(path).stem: path for path in paths}
+    environment = {**os.environ, "CTRL_EXEC_BIN_DIR": "/nonexistent", "CTRL_EXEC_BUILD": build,
+                   "PYTHONPATH": str(ROOT / "test/system"), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", PRINT_TESTS, *modules], env=environment, capture_output=True,
+                          text=True, check=True)
+    names = (line.partition(".") for line in done.stdout.splitlines())
+    return {f"{modules[module]}::{name}" for module, _, name in names if module in modules}
+
+
+def test_cases(path):
+    """FILE::TEXT of every test case of a C++ file, whose text may stand in several literals."""
+    found = re.findall(r'TEST_CASE\(\s*((?:"(?:[^"\\]|\\.)*"\s*)+)', text(path))
+    return {f"{path}::" + "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', literals)) for literals in found}
+
+
 # --- running them ------------------------------------------------------------------------------------------------
 
 

@@ -157,14 +157,14 @@ TEST_CASE("a held lock is refused at once to another process, and free again whe
         REQUIRE(held);
         CHECK(dir.mode("lock") == 0600);
         CHECK(can_lock() == 1);
-        CHECK(FileLock::is_held(path));
-        CHECK(in_process([&] { return FileLock::is_held(path) ? 0 : 1; }) == 0);
+        CHECK(*FileLock::is_held(path));
+        CHECK(in_process([&] { return *FileLock::is_held(path) ? 0 : 1; }) == 0);
         CHECK(FileLock::acquire(path, FileLock::Wait::no).error().code ==
               Errc::locked);  // also in this process
     }
-    CHECK_FALSE(FileLock::is_held(path));
+    CHECK_FALSE(*FileLock::is_held(path));
     CHECK(can_lock() == 0);
-    CHECK_FALSE(FileLock::is_held(dir / "missing"));
+    CHECK_FALSE(*FileLock::is_held(dir / "missing"));
     CHECK(dir.names() == "lock");
 }
 

@@ -174,18 +174,28 @@ TEST_CASE("a file set that cannot be staged whole changes nothing") {
 
 TEST_CASE("a file set is committed in order, up to the first failure, and leaves no temporary file") {
     const TempDir dir;
-    dir.directory("in-the-way");
     {
         FileSet set;
         CHECK(set.stage(dir / "a", "a", 0600));
         CHECK(set.stage(dir / "in-the-way", "b", 0600));
         CHECK(set.stage(dir / "c", "c", 0600));
+        dir.directory("in-the-way");
         const auto done = set.commit();
         CHECK(code_of(done) == Errc::io);
         CHECK(mentions(done.error().message, "in-the-way"));
         CHECK(mentions(done.error().message, "a directory is in the way"));
     }
     CHECK(dir.names() == "a in-the-way");
+}
+
+TEST_CASE("a directory in the way is met before the first file of a set changes") {
+    const TempDir dir;
+    dir.directory("in-the-way");
+    FileSet set;
+    const auto staged = set.stage(dir / "in-the-way", "b", 0600);
+    CHECK(code_of(staged) == Errc::io);
+    CHECK(mentions(staged.error().message, "a directory is in the way"));
+    CHECK(dir.names() == "in-the-way");
 }
 
 TEST_CASE("a file in the working directory needs no directory in its name") {

@@ -38,7 +38,7 @@ class Release(unittest.TestCase):
     def test_alone(self):
         self.assertRegex(self.execute("--version"), r"^ctrl-exec \d+\.\d+\.\d+\n$")
         self.assertEqual(self.execute("--list-links").split(),
-                         ["cea", "ced", "ctrl-exec-agent", "ctrl-exec-dispatcher"])
+                         ["cea", "ced", "ctrl-exec-agent", "ctrl-exec-api", "ctrl-exec-dispatcher"])
         self.assertIn("setup-ca", self.execute("help"))
         self.execute("list-agents", check=78)
         self.assertEqual(os.listdir(self.root), ["ctrl-exec"])
