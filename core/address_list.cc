@@ -26,6 +26,7 @@ bool same_prefix(const std::uint8_t* a, const std::uint8_t* b, int bits) {
 }  // namespace
 
 bool AddressList::read(std::string_view text, Bytes& out, bool& is_v4) {
+    if (text.find('\0') != std::string_view::npos) return false;  // inet_pton would end there
     const std::string copy(text);
     in_addr v4{};
     is_v4 = ::inet_pton(AF_INET, copy.c_str(), &v4) == 1;

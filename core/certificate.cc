@@ -171,7 +171,7 @@ std::string Certificate::defect_as_authority() const {
 
 Result<void> Certificate::verify(const Certificate& authority, std::int64_t now) const {
     if (const std::string problem = authority_problem(authority.native()); !problem.empty()) {
-        return fail(Errc::crypto, "the CA certificate " + problem);
+        return crypto_failure(Errc::crypto, "the CA certificate " + problem);
     }
     const bssl::UniquePtr<X509_STORE> store(X509_STORE_new());
     const bssl::UniquePtr<X509_STORE_CTX> context(X509_STORE_CTX_new());
@@ -190,7 +190,7 @@ Result<void> Certificate::verify(const Certificate& authority, std::int64_t now)
     }
     std::string problem = defect(cert_.get());
     if (problem.empty()) problem = purpose_problem(cert_.get());
-    if (!problem.empty()) return fail(Errc::crypto, "certificate cannot be used: " + problem);
+    if (!problem.empty()) return crypto_failure(Errc::crypto, "certificate cannot be used: " + problem);
     return success();
 }
 

@@ -108,6 +108,7 @@ void append(std::string& out, const Value& value) {
     } else if (const auto* number = value.if_double()) {
         // JSON has no word for NaN and infinity.
         out += std::isfinite(*number) ? fmt::format("{:.17g}", *number) : "null";
+        if (*number == 0 && std::signbit(*number)) out += ".0";  // "-0" would be read as the integer 0
     } else if (const auto* array = value.if_array()) {
         out += '[';
         for (const auto& item : *array) {

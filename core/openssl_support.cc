@@ -12,6 +12,7 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "core/utf8.h"
@@ -21,6 +22,18 @@ namespace {
 
 bool has_control_characters(std::string_view text) {
     return printable(text) != text;
+}
+
+// PEM_read_bio takes control characters and bytes above 0x7f at the end of a line for blanks, and drops them:
+// other programs would see another text.
+bool has_odd_line_end(std::string_view pem) {
+    while (!pem.empty()) {
+        const auto end = std::min(pem.find('\n'), pem.size());
+        const auto last = pem.substr(0, end).find_last_not_of(" \t\r");
+        if (last != std::string_view::npos && (pem[last] < ' ' || pem[last] > '~')) return true;
+        pem.remove_prefix(std::min(end + 1, pem.size()));
+    }
+    return false;
 }
 
 // One block from `bio`; nullopt when it holds none or a broken one.
@@ -71,6 +84,11 @@ Result<PemBlock> read_pem(std::string_view pem, const std::string& name, std::si
                     fmt::format("{}: not PEM text (a line \"-----BEGIN …\" is missing); if it is DER, "
                                 "convert it with openssl",
                                 name));
+    }
+    if (has_odd_line_end(pem.substr(pem.find("-----BEGIN ")))) {
+        return fail(
+            Errc::crypto,
+            fmt::format("{}: a line of the PEM block ends in a character that is no text; remove it", name));
     }
     const bssl::UniquePtr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<ossl_ssize_t>(pem.size())));
     std::optional<PemBlock> block = next_block(bio.get());

@@ -51,3 +51,9 @@ TEST_CASE("an entry that cannot be read refuses the whole list") {
         CHECK(parsed.error().code == Errc::config);
     }
 }
+
+TEST_CASE("an address does not end at a NUL") {
+    using namespace std::string_view_literals;
+    CHECK_FALSE(ctrlexec::AddressList::parse("10.0.0.1\0x"sv));
+    CHECK_FALSE(ctrlexec::AddressList::parse("10.0.0.0/8"sv)->contains("10.0.0.1\0x"sv));
+}

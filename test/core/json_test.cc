@@ -256,3 +256,9 @@ TEST_CASE("set replaces a member in its place and appends a new one") {
     value.set("c", json::Array{});
     CHECK(json::dump(value) == R"({"a":"one","b":2,"c":[]})");
 }
+
+TEST_CASE("negative zero stays a floating-point number") {
+    const auto value = ctrlexec::json::parse("-0.0", 100);
+    REQUIRE(value);
+    CHECK(ctrlexec::json::dump(*value) == "-0.0");
+}

@@ -1,28 +1,19 @@
 // However a byte stream is cut up, HttpParser must make the same of it, keep its limits, and accept nothing
 // that could not be sent on as the same message. Input: kind and limits, a seed for the cuts, then the
 // stream.
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
 #include <random>
 #include <string>
-#include <string_view>
 
 #include "net/http_fields.h"
 #include "net/http_parser.h"
+#include "test/fuzz/harness.h"
 #include "test/net/http_replay.h"
 
+namespace ctrlexec::fuzz {
 namespace {
 
-using ctrlexec::HttpLimits;
-using ctrlexec::HttpMessage;
-using ctrlexec::HttpParser;
-using ctrlexec::test::Replay;
-using ctrlexec::test::replay;
-
-void require(bool holds) {
-    if (!holds) std::abort();
-}
+using test::Replay;
+using test::replay;
 
 // Written out by the plainest of writers, the message must be read as the one message it is.
 void inspect(const HttpMessage& message, HttpParser::Kind kind) {
@@ -30,7 +21,7 @@ void inspect(const HttpMessage& message, HttpParser::Kind kind) {
                            ? message.method + ' ' + message.target + " HTTP/1.1\r\n"
                            : "HTTP/1.1 200 OK\r\n";
     for (const auto& [name, value] : message.headers) {
-        require(ctrlexec::http::is_token(name) && ctrlexec::http::is_field_value(value));
+        require(http::is_token(name) && http::is_field_value(value));
         if (name != "content-length" && name != "transfer-encoding") text += name + ": " + value + "\r\n";
     }
     text += "x: \r\ncontent-length: " + std::to_string(message.body.size()) + "\r\n\r\n" + message.body;
@@ -43,7 +34,7 @@ void inspect(const HttpMessage& message, HttpParser::Kind kind) {
 
 }  // namespace
 
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+int fuzz_http_parser(const std::uint8_t* data, std::size_t size) {
     if (size < 2) return 0;
     const HttpParser::Kind kind = (data[0] & 1) != 0 ? HttpParser::Kind::response : HttpParser::Kind::request;
     HttpLimits limits;
@@ -61,3 +52,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(whole.outcome == cut.outcome && whole.headers == cut.headers);
     return 0;
 }
+
+}  // namespace ctrlexec::fuzz

@@ -116,7 +116,7 @@ class Files(unittest.TestCase):
     def test_what_has_not_been_set_up_says_how_to(self):
         with Deployment(set_up=False) as deployment:
             for words, remedy in ((("setup-ctrl-exec",), "setup-ca"), (("ping", "127.0.0.1"), "setup-ca"),
-                                  (("pairing-mode",), "setup-ctrl-exec")):
+                                  (("pairing-mode",), "setup-ca")):
                 done = deployment.dispatcher(*words, check=None)
                 self.assertEqual(done.returncode, 78, (words, done.stderr))
                 self.assertIn(f"ctrl-exec-dispatcher {remedy}".encode(), done.stderr)
