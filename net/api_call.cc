@@ -38,7 +38,27 @@ AuthRequest api_question(const ApiCall& call, std::string action) {
     return question;
 }
 
+HttpAnswer api_unavailable(std::string_view why, std::string_view detail) {
+    HttpAnswer answer = api_error(503, why, detail);
+    answer.headers.emplace_back("Retry-After", "1");
+    return answer;
+}
+
 namespace {
+
+constexpr int max_auth_checks = 128;
+
+// Counts a check for as long as it lives.
+class AuthCheck {
+  public:
+    explicit AuthCheck(ApiState& state) : state_(state) { ++state_.auth_checks; }
+    ~AuthCheck() { --state_.auth_checks; }
+    AuthCheck(const AuthCheck&) = delete;
+    AuthCheck& operator=(const AuthCheck&) = delete;
+
+  private:
+    ApiState& state_;  // of the call, which outlives the check
+};
 
 HttpAnswer forbidden(std::string_view reason, int code) {
     return api_answer(403, json::Object{{"ok", false}, {"error", reason}, {"code", code}});
@@ -53,6 +73,8 @@ asio::awaitable<std::optional<HttpAnswer>> refused_by_auth(std::shared_ptr<const
         if (config.api_allow_all) co_return std::nullopt;
         co_return forbidden("no auth hook configured", 1);
     }
+    if (call->state->auth_checks >= max_auth_checks) co_return api_unavailable("too many requests to check");
+    const AuthCheck running(*call->state);
     int code = 1;
     const auto allowed = co_await call->snapshot->dispatch->authorise(std::move(question), &code);
     if (allowed) co_return std::nullopt;

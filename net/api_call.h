@@ -28,6 +28,7 @@ struct ApiState {
     bool stopping = false;  // /readyz says 503, and so do requests to agents
     int dispatches = 0;     // under way, until their answers are made
     asio::steady_timer dispatch_ended;
+    int auth_checks = 0;                 // hooks that run now
     std::set<std::string> script_names;  // seen, for /openapi-live.json; capped
 };
 
@@ -47,8 +48,11 @@ struct ApiCall {
 HttpAnswer api_error(int status, std::string_view error, std::string_view detail = {});
 HttpAnswer api_answer(int status, const json::Value& body);
 
-// The auth hook's word on `action`, api_auth_default's without a hook. Nothing when it is permitted, else the
-// 403.
+// {"ok":false,"error":WHY} with 503 and Retry-After.
+HttpAnswer api_unavailable(std::string_view why, std::string_view detail = {});
+
+// The auth hook's word on the question, api_auth_default's without a hook. Nothing when it is permitted, else
+// the 403; 503 when too many hooks run already: each is a process that anybody who can connect may cause.
 asio::awaitable<std::optional<HttpAnswer>> refused_by_auth(std::shared_ptr<const ApiCall> call,
                                                            AuthRequest question);
 AuthRequest api_question(const ApiCall& call, std::string action);

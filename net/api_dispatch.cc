@@ -40,10 +40,8 @@ class DispatchSlot {
 std::optional<HttpAnswer> unavailable(const ApiCall& call) {
     const bool full = call.state->dispatches >= call.snapshot->config.api_max_dispatches;
     if (!full && !call.state->stopping) return std::nullopt;
-    HttpAnswer answer = full ? api_error(503, "too many requests under way", "see api_max_dispatches")
-                             : api_error(503, "shutting down");
-    answer.headers.emplace_back("Retry-After", "1");
-    return answer;
+    if (full) return api_unavailable("too many requests under way", "see api_max_dispatches");
+    return api_unavailable("shutting down");
 }
 
 bool has_duplicates(const std::vector<Target>& targets) {

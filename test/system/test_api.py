@@ -1,6 +1,8 @@
 """The HTTP API: its routes as clients of 0.8.4 know them, and what they never have to know."""
 
+import contextlib
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -301,6 +303,29 @@ class Access(unittest.TestCase):
         self.assertEqual(client.call("GET", "/health", None, {"Authorization": "Bearer ok"})[0], 200)
         thread.join()
         self.assertEqual(slow, [(403, {"ok": False, "error": "the auth hook took longer than 1 s", "code": 1})])
+
+    def test_no_more_than_128_hooks_run_at_the_same_time(self):
+        gate = self.deployment.directory / "gate"
+        subprocess.run(["mkfifo", gate], check=True)
+        client = self.start(auth_hook=self.hook(f"exec <{gate}\n"), auth_hook_timeout=60)  # waits for a writer
+        waiting = [socket.create_connection(split_address(self.api.address)) for _ in range(128)]
+        for each in waiting:
+            self.addCleanup(each.close)
+            each.sendall(b"GET /health HTTP/1.1\r\nConnection: close\r\n\r\n")
+        children = pathlib.Path(f"/proc/{self.api.pid}/task/{self.api.pid}/children")
+        poll("all hooks run", lambda: len(children.read_text().split()) == 128)
+        self.assertEqual(client.call("GET", "/health")[0], 503)
+        self.assertEqual(client.headers["retry-after"], "1")
+        self.assertEqual(client.call("GET", "/livez")[0], 200)
+
+        def all_have_ended():
+            with contextlib.suppress(OSError):  # ENXIO: none waits at this moment
+                os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+            return not children.read_text()
+
+        poll("all hooks have ended", all_have_ended)
+        for each in waiting:
+            self.assertTrue(each.makefile("rb").read().startswith(b"HTTP/1.1 200 "))
 
     def test_cors_for_permitted_origins_only(self):
         client = self.start(api_auth_default="allow", api_cors_origins="https://console.example.net")
