@@ -14,7 +14,7 @@ int agent_pairing_status(const Invocation& call) {
     open_log("ctrl-exec-agent", LogFallback::discard);
     const auto config = AgentConfig::load(call.text("--config", default_agent_config));
     if (!config) return report(call, config.error());
-    const auto identity = AgentIdentity::load(*config);
+    const auto identity = load_agent_identity(*config);
     const auto valid = identity ? identity->verify(now_seconds()) : Result<void>(identity.error());
     if (!valid) {
         print_out(fmt::format("Not paired. Reason: {}\n", valid.error().text()));

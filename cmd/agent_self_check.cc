@@ -44,7 +44,7 @@ class Report {
 };
 
 void check_identity(Report& report, const AgentConfig& config) {
-    const auto identity = AgentIdentity::load(config);
+    const auto identity = load_agent_identity(config);
     const auto valid = identity ? identity->verify(now_seconds()) : Result<void>(identity.error());
     if (!valid) {
         const bool unpaired = !identity && identity.error().code == Errc::not_found;

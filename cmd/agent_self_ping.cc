@@ -43,13 +43,8 @@ Result<AgentCall> self_call(const AgentConfig& config) {
 
 Result<HttpMessage> exchange(const AgentConfig& config) {
     TRY(AgentCall call, self_call(config));
-    TRY(const AgentIdentity identity, AgentIdentity::load(config));
-    TlsContext::Options options;
-    options.role = TlsContext::Role::client;
-    options.certificate = &identity.certificate;
-    options.key = &identity.key;
-    options.authority = &identity.authority;
-    TRY(const auto tls, TlsContext::create(options));
+    TRY(const Identity identity, load_agent_identity(config));
+    TRY(const auto tls, TlsContext::create(TlsContext::Role::client, identity));
     Runtime runtime;
     Result<HttpMessage> answer = fail(Errc::internal, "no answer");
     runtime.run([&]() -> asio::awaitable<int> {

@@ -1,12 +1,9 @@
 // Usage: deny ID
-#include <fmt/format.h>
-
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
-#include "core/utf8.h"
 
 namespace ctrlexec {
 
@@ -18,7 +15,7 @@ int dispatcher_deny(const Invocation& call) {
     if (call.has("--json")) {
         print_out(json::dump(json::Object{{"ok", 1}, {"id", request->id}}) + "\n");
     } else {
-        print_out(fmt::format("Denied: {} ({}).\n", request->hostname, printable(request->ip)));
+        print_out(denial_text(*request) + "\n");
     }
     return 0;
 }

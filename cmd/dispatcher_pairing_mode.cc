@@ -28,12 +28,9 @@ void print_now(const std::string& text) {
 
 PairingEvents announce() {
     PairingEvents events;
-    events.requested = [](const PairingRequest& request) {
-        print_now(fmt::format("Pairing request from {} ({}) - ID: {}\n  Received: {}\n  Code: {}\n",
-                              request.hostname, request.ip, request.id, request.received, request.code));
-    };
+    events.requested = [](const PairingRequest& request) { print_now(announcement(request)); };
     events.ended = [](const PairingRequest& request, const std::string& outcome) {
-        print_now(fmt::format("Pairing request {} from {}: {}\n", request.id, request.hostname, outcome));
+        print_now(ending(request, outcome));
     };
     return events;
 }
@@ -45,7 +42,7 @@ Result<std::string> approve(const DispatcherConfig& config, const std::string& i
 
 Result<std::string> deny(const DispatcherConfig& config, const std::string& id) {
     TRY(const PairingRequest request, deny_pairing(config, id, now_seconds()));
-    return fmt::format("Denied: {} ({}).", request.hostname, request.ip);
+    return denial_text(request);
 }
 
 // Signing and fsync take their time: on a worker.

@@ -55,9 +55,9 @@ int dispatcher_run(const Invocation& call) {
     const std::span<const std::string> hosts(call.operands.data(), call.operands.size() - 1);
     auto targets = parse_targets(hosts, *port);
     if (!targets) return report(call, targets.error());
-    auto request = make_request(call);
-    if (!request) return report(call, request.error());
-    const auto shared = std::make_shared<const RunRequest>(*request);
+    auto made = make_request(call);
+    if (!made) return report(call, made.error());
+    const auto request = std::make_shared<const RunRequest>(std::move(*made));
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
 
@@ -73,14 +73,13 @@ int dispatcher_run(const Invocation& call) {
     question.script = request->script;
     question.arguments = request->arguments;
     if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(question))) return *refused;
-    std::vector<std::string> conflicts;
-    Result<HostLocks> locks = fail(Errc::internal, "not locked");
+    Result<LockAttempt> locks = LockAttempt();
     runtime.run([&]() -> asio::awaitable<int> {
-        locks = co_await dispatch->lock(*targets, shared, &conflicts);
+        locks = co_await dispatch->lock(*targets, request);
         co_return 0;
     });
-    if (!conflicts.empty()) return report_conflicts(call, conflicts);
     if (!locks) return report(call, locks.error());
+    if (!locks->conflicts.empty()) return report_conflicts(call, locks->conflicts);
     bool all_ok = true;
     json::Array results;
     RunOutput human;
@@ -94,7 +93,7 @@ int dispatcher_run(const Invocation& call) {
         }
     };
     const int done = runtime.run([&]() -> asio::awaitable<int> {
-        co_await dispatch->run(std::move(*targets), shared, std::move(*locks), std::move(on_result));
+        co_await dispatch->run(std::move(*targets), request, std::move(locks->held), std::move(on_result));
         co_return 0;
     });
     if (as_json) print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(results)}}) + "\n");

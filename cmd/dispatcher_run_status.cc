@@ -35,10 +35,7 @@ int dispatcher_run_status(const Invocation& call) {
     std::vector<RunResult> results;
     for (const auto& value : run->results) results.push_back(stored_result(value));
     if (call.has("--json")) {
-        json::Object answer{{"ok", 1}};
-        const json::Value record = run->to_json();
-        for (const auto& member : *record.if_object()) answer.push_back(member);
-        print_out(json::dump(answer) + "\n");
+        print_out(json::dump(run->to_answer(1)) + "\n");
     } else {
         RunOutput human;
         for (const auto& result : results) human.print(result);

@@ -27,6 +27,15 @@ bool is_answer(std::string_view word) {
 
 }  // namespace
 
+std::string announcement(const PairingRequest& request) {
+    return fmt::format("Pairing request from {} ({}) - ID: {}\n  Received: {}\n  Code: {}\n",
+                       request.hostname, request.ip, request.id, request.received, request.code);
+}
+
+std::string ending(const PairingRequest& request, const std::string& outcome) {
+    return fmt::format("Pairing request {} from {}: {}\n", request.id, request.hostname, outcome);
+}
+
 void PairingPrompt::say(std::string_view text) {
     if (asking_) print_out("\n");
     asking_ = false;
@@ -67,8 +76,7 @@ void PairingPrompt::list() {
 
 void PairingPrompt::requested(const PairingRequest& request) {
     waiting_.push_back({++last_number_, request});
-    say(fmt::format("Pairing request from {} ({}) - ID: {}\n  Received: {}\n  Code: {}\n", request.hostname,
-                    request.ip, request.id, request.received, request.code));
+    say(announcement(request));
     if (open().size() > 1) list();
     ask();
 }
@@ -80,7 +88,7 @@ void PairingPrompt::ended(const PairingRequest& request, const std::string& outc
         if (!entry->decided) last_vanished_ = std::chrono::steady_clock::now();
         waiting_.erase(entry);
     }
-    say(fmt::format("Pairing request {} from {}: {}\n", request.id, request.hostname, outcome));
+    say(ending(request, outcome));
     ask();
 }
 

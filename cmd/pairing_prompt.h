@@ -1,4 +1,4 @@
-// pairing-mode on a terminal: what is asked, and what the answers mean.
+// What pairing-mode says; on a terminal, what it asks and what the answers mean.
 #pragma once
 
 #include <chrono>
@@ -10,6 +10,10 @@
 #include "core/pairing_queue.h"
 
 namespace ctrlexec {
+
+// What is said of a request when it comes and when it has ended, on a terminal or not.
+std::string announcement(const PairingRequest& request);
+std::string ending(const PairingRequest& request, const std::string& outcome);
 
 // A request keeps the number it was shown with, and numbers are not used twice: an answer that crosses with a
 // change of the list must never reach another request than the one that was read.

@@ -20,7 +20,7 @@ Result<T> usable(const std::string& path) {
 
 }  // namespace
 
-Result<AgentIdentity> AgentIdentity::load(const AgentConfig& config) {
+Result<Identity> load_agent_identity(const AgentConfig& config) {
     auto own = Certificate::from_file(config.cert);
     if (!own && own.error().code == Errc::not_found)
         return fail(Errc::not_found, config.cert + " does not exist");
@@ -38,7 +38,7 @@ Result<AgentIdentity> AgentIdentity::load(const AgentConfig& config) {
     const std::int64_t then = std::min(certificate.not_after(), authority.not_after()) - 1;
     if (const auto chain = certificate.verify(authority, then); !chain)
         return fail(Errc::config, fmt::format("{}: {}{}", config.cert, chain.error().text(), remedy));
-    return AgentIdentity{std::move(certificate), std::move(key), std::move(authority)};
+    return Identity{std::move(certificate), std::move(key), std::move(authority)};
 }
 
 }  // namespace ctrlexec

@@ -15,13 +15,13 @@ Result<T> existing(const std::string& path, std::string_view remedy) {
 
 }  // namespace
 
-Result<Certificate> DispatcherIdentity::load_certificate(const DispatcherConfig& config) {
+Result<Certificate> load_dispatcher_certificate(const DispatcherConfig& config) {
     return existing<Certificate>(config.cert, "run 'ctrl-exec-dispatcher setup-ctrl-exec' first");
 }
 
-Result<DispatcherIdentity> DispatcherIdentity::load(const DispatcherConfig& config) {
+Result<Identity> load_dispatcher_identity(const DispatcherConfig& config) {
     TRY(Certificate authority, existing<Certificate>(config.ca, "run 'ctrl-exec-dispatcher setup-ca' first"));
-    TRY(Certificate certificate, load_certificate(config));
+    TRY(Certificate certificate, load_dispatcher_certificate(config));
     TRY(PrivateKey key,
         existing<PrivateKey>(config.key,
                              "restore it, or run 'ctrl-exec-dispatcher setup-ctrl-exec' for a new one"));
@@ -29,7 +29,7 @@ Result<DispatcherIdentity> DispatcherIdentity::load(const DispatcherConfig& conf
         return fail(Errc::crypto, fmt::format("{} does not belong to {}; restore both from the same backup",
                                               config.cert, config.key));
     }
-    return DispatcherIdentity{std::move(certificate), std::move(key), std::move(authority)};
+    return Identity{std::move(certificate), std::move(key), std::move(authority)};
 }
 
 }  // namespace ctrlexec

@@ -62,7 +62,7 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     TRY(const FileLock lock, queue.lock());
     TRY(const PairingRequest request, queue.find(id, now));
     TRY_DO(queue.require_listener());
-    TRY(const Certificate dispatcher, DispatcherIdentity::load_certificate(config));
+    TRY(const Certificate dispatcher, load_dispatcher_certificate(config));
     const std::string dispatcher_serial = dispatcher.serial();
     std::string authority_pem;
     TRY(const Certificate certificate, sign(config, request, now, authority_pem));
@@ -86,6 +86,10 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
                {"REQID", request.id},
                {"SERIAL", approval.serial}});
     return approval;
+}
+
+std::string denial_text(const PairingRequest& request) {
+    return fmt::format("Denied: {} ({}).", request.hostname, printable(request.ip));
 }
 
 Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now) {

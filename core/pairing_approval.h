@@ -24,6 +24,8 @@ struct Approval {
 // left last. Logs pair-approve.
 Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now);
 
+std::string denial_text(const PairingRequest& request);  // for the operator
+
 // Logs pair-deny.
 Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now);
 

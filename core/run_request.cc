@@ -34,6 +34,10 @@ void RunRequest::take_arguments(const json::Value& value) {
 
 Result<RunRequest> RunRequest::parse(std::string_view body) {
     TRY(const json::Value value, json::parse(body, max_body));
+    return from_json(value);
+}
+
+Result<RunRequest> RunRequest::from_json(const json::Value& value) {
     if (value.if_object() == nullptr) return fail(Errc::bad_request, "invalid JSON", "not an object");
     RunRequest request;
     request.script = value.scalar("script");

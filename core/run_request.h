@@ -22,6 +22,7 @@ struct RunRequest {
     // "invalid JSON" for anything but an object; wrong arguments are told by `problem`, since script and
     // reqid are then known and belong into the answer.
     static Result<RunRequest> parse(std::string_view body);
+    static Result<RunRequest> from_json(const json::Value& value);
     std::string to_json() const;
 
     // What the script finds on its stdin.

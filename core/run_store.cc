@@ -42,6 +42,13 @@ json::Value StoredRun::to_json() const {
                         {"completed", completed}};
 }
 
+json::Value StoredRun::to_answer(json::Value ok) const {
+    json::Object answer{{"ok", std::move(ok)}};
+    const json::Value record = to_json();
+    for (const auto& member : *record.if_object()) answer.push_back(member);
+    return answer;
+}
+
 Result<StoredRun> RunStore::find(std::string_view reqid) const {
     const Error unknown = fail(
         Errc::not_found, fmt::format("no run '{}' is stored; results are kept for a day", printable(reqid)));

@@ -21,6 +21,7 @@ struct StoredRun {
 
     static Result<StoredRun> from_json(const json::Value& value);
     json::Value to_json() const;
+    json::Value to_answer(json::Value ok) const;  // to_json() with "ok" in front
 };
 
 class RunStore {

@@ -37,25 +37,21 @@ std::string echo(const std::string& text) {
     return to_utf8(std::string_view(text).substr(0, max_echo));
 }
 
-HttpAnswer json_answer(int status, json::Object body) {
-    return {status, json::dump(json::Value(std::move(body))), {}};
-}
-
 // A request that was understood but not executed: the baseline's HTTP status for that is 200.
 HttpAnswer refused(const RunRequest& request, const AgentPeer& peer, const Error& why) {
     log_event(
         LogLevel::notice, "deny",
         {{"PEER", peer.ip}, {"REASON", why.text()}, {"REQID", request.reqid}, {"SCRIPT", request.script}});
-    return json_answer(200, {{"script", echo(request.script)},
-                             {"exit", -1},
-                             {"error", why.message},
-                             {"reqid", echo(request.reqid)}});
+    return json_answer(200, json::Object{{"script", echo(request.script)},
+                                         {"exit", -1},
+                                         {"error", why.message},
+                                         {"reqid", echo(request.reqid)}});
 }
 
 // Its script and reqid are not known.
 HttpAnswer malformed(const AgentPeer& peer, const Error& why) {
     log_event(LogLevel::notice, "deny", {{"PEER", peer.ip}, {"REASON", why.text()}});
-    return json_answer(200, {{"script", ""}, {"exit", -1}, {"error", why.message}});
+    return json_answer(200, json::Object{{"script", ""}, {"exit", -1}, {"error", why.message}});
 }
 
 HttpAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller caller,
@@ -93,7 +89,7 @@ HttpAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller cal
                {"REASON", result ? std::string() : result.error().text()},
                {"REQID", request.reqid},
                {"SCRIPT", request.script}});
-    return {200, json::dump(body), {}};
+    return json_answer(200, body);
 }
 
 AuthRequest hook_question(const AgentSnapshot& snapshot, const AgentPeer& peer, std::string action,
@@ -119,7 +115,7 @@ asio::awaitable<Result<void>> ask_agent_hook(std::shared_ptr<const AgentSnapshot
 
 HttpAnswer discovery_denied(const AgentPeer& peer, const Error& why) {
     log_event(LogLevel::notice, "capabilities-deny", {{"PEER", peer.ip}, {"REASON", why.text()}});
-    return json_answer(403, {{"error", "not authorised: " + why.message}});
+    return json_answer(403, json::Object{{"error", "not authorised: " + why.message}});
 }
 
 asio::awaitable<HttpAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
@@ -152,11 +148,11 @@ HttpAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const Http
     const auto body = json::parse(request.body, max_ping_body);
     const std::string reqid = body ? body->scalar("reqid") : std::string();
     log_event(LogLevel::info, "ping", {{"PEER", peer.ip}, {"REQID", reqid}});
-    return json_answer(200, {{"status", "ok"},
-                             {"host", snapshot.config.hostname},
-                             {"version", CTRL_EXEC_VERSION},
-                             {"expiry", snapshot.certificate_expiry},
-                             {"reqid", echo(reqid)}});
+    return json_answer(200, json::Object{{"status", "ok"},
+                                         {"host", snapshot.config.hostname},
+                                         {"version", CTRL_EXEC_VERSION},
+                                         {"expiry", snapshot.certificate_expiry},
+                                         {"reqid", echo(reqid)}});
 }
 
 HttpAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer, Caller caller) {
@@ -175,7 +171,7 @@ HttpAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer, Ca
                                   {"scripts", std::move(scripts)},
                                   {"tags", std::move(tags)}});
     if (caller == Caller::capped) cap_capabilities(body, legacy_answer_bytes);
-    return {200, json::dump(body), {}};
+    return json_answer(200, body);
 }
 
 asio::awaitable<HttpAnswer> discover(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
@@ -188,25 +184,25 @@ asio::awaitable<HttpAnswer> discover(std::shared_ptr<const AgentSnapshot> snapsh
 
 HttpAnswer revoked(const AgentPeer& peer) {
     log_event(LogLevel::warning, "revoked-cert", {{"PEER", peer.ip}, {"SERIAL", peer.serial}});
-    return json_answer(403, {{"error", "certificate revoked"}});
+    return json_answer(403, json::Object{{"error", "certificate revoked"}});
 }
 
 HttpAnswer not_found() {
-    return json_answer(404, {{"error", "not found"}});
+    return json_answer(404, json::Object{{"error", "not found"}});
 }
 
 HttpAnswer not_trusted(const AgentPeer& peer, const std::string& target) {
     const bool discovery = target == "/capabilities";
     log_event(LogLevel::warning, discovery ? "capabilities-deny" : "serial-reject",
               {{"PEER", peer.ip}, {"SERIAL", peer.serial}});
-    if (discovery) return json_answer(403, {{"error", "forbidden"}});
-    return json_answer(403, {{"error", "serial mismatch"}, {"status", "forbidden"}});
+    if (discovery) return json_answer(403, json::Object{{"error", "forbidden"}});
+    return json_answer(403, json::Object{{"error", "serial mismatch"}, {"status", "forbidden"}});
 }
 
 }  // namespace
 
 HttpAnswer error_answer(const Error& error) {
-    return json_answer(info(error.code).http_status, {{"error", error.message}});
+    return json_answer(info(error.code).http_status, json::Object{{"error", error.message}});
 }
 
 asio::awaitable<HttpAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,

@@ -100,18 +100,10 @@ void AgentServer::reload() {
     log_event(LogLevel::info, "reload", {{"SCRIPTS", std::to_string(snapshot_->allowlist.scripts().size())}});
 }
 
-asio::awaitable<void> AgentServer::watch_reload() {
-    for (;;) {
-        std::error_code error;
-        co_await hangup_.async_wait(asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return;
-        reload();
-    }
-}
-
 asio::awaitable<int> AgentServer::serve() {
     log_start(*snapshot_, address());
-    runtime_.spawn(watch_reload());
+    std::function<void()> on_hangup = [this] { reload(); };
+    runtime_.spawn(on_each_signal(hangup_, std::move(on_hangup)));
     runtime_.spawn(listener_->accept_loop(static_cast<std::size_t>(snapshot_->config.max_connections),
                                           [this](asio::ip::tcp::socket socket, std::string peer) {
                                               return session(std::move(socket), std::move(peer));

@@ -29,7 +29,6 @@ class AgentServer {
 
   private:
     AgentServer(Runtime& runtime, std::string config_path, std::string allowlist_path);
-    asio::awaitable<void> watch_reload();
     asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
     void reload();
     void count_stranger(const std::string& ip, bool failed);

@@ -15,7 +15,7 @@ Result<std::shared_ptr<const AgentSnapshot>> AgentSnapshot::load(const std::stri
     AgentConfig& config = snapshot->config;
     if (!allowlist_path.empty()) config.allowlist = allowlist_path;
     TRY(snapshot->allowlist, Allowlist::load(config.allowlist));
-    const auto identity = AgentIdentity::load(config);
+    const auto identity = load_agent_identity(config);
     if (!identity && identity.error().code == Errc::not_found) {
         return fail(
             Errc::config,
@@ -25,11 +25,7 @@ Result<std::shared_ptr<const AgentSnapshot>> AgentSnapshot::load(const std::stri
     if (!identity) return identity.error();
     snapshot->certificate_serial = identity->certificate.serial();
     snapshot->certificate_expiry = identity->certificate.expiry_text();
-    TlsContext::Options options;
-    options.certificate = &identity->certificate;
-    options.key = &identity->key;
-    options.authority = &identity->authority;
-    TRY(snapshot->tls, TlsContext::create(options));
+    TRY(snapshot->tls, TlsContext::create(TlsContext::Role::server, *identity));
     TRY(snapshot->revoked, SerialList::load(config.revoked_serials));
     TRY(snapshot->trusted_serials, load_trusted_serials(config.dispatcher_serial_path));
     return std::shared_ptr<const AgentSnapshot>(std::move(snapshot));

@@ -3,29 +3,35 @@
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include "core/registry.h"
 #include "core/timestamp.h"
 
 namespace ctrlexec {
 
 asio::awaitable<bool> ApiState::wait_for_dispatches(std::chrono::milliseconds timeout) {
     std::error_code ignored;
-    dispatch_ended.expires_after(timeout);
-    while (dispatches > 0 && dispatch_ended.expiry() > std::chrono::steady_clock::now())
-        co_await dispatch_ended.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    count_ended.expires_after(timeout);
+    while (dispatches > 0 && count_ended.expiry() > std::chrono::steady_clock::now())
+        co_await count_ended.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     co_return dispatches == 0;
 }
 
-HttpAnswer api_answer(int status, const json::Value& body) {
-    HttpAnswer answer;
-    answer.status = status;
-    answer.body = json::dump(body);
-    return answer;
+asio::awaitable<Result<std::vector<std::string>>> registered_names(std::shared_ptr<const ApiCall> call) {
+    using Names = std::vector<std::string>;
+    std::function<Result<Names>()> work = [directory =
+                                               call->snapshot->config.agents_dir()]() -> Result<Names> {
+        TRY(const RegistryListing listing, Registry(directory).list());
+        Names names;
+        for (const auto& agent : listing.agents) names.push_back(agent.hostname);
+        return names;
+    };
+    co_return co_await offload<Names>(call->state->runtime.pool(), file_timeout, std::move(work));
 }
 
 HttpAnswer api_error(int status, std::string_view error, std::string_view detail) {
     json::Object body{{"ok", false}, {"error", error}};
     if (!detail.empty()) body.push_back({"detail", detail});
-    return api_answer(status, body);
+    return json_answer(status, body);
 }
 
 AuthRequest api_question(const ApiCall& call, std::string action) {
@@ -48,20 +54,8 @@ namespace {
 
 constexpr int max_auth_checks = 128;
 
-// Counts a check for as long as it lives.
-class AuthCheck {
-  public:
-    explicit AuthCheck(ApiState& state) : state_(state) { ++state_.auth_checks; }
-    ~AuthCheck() { --state_.auth_checks; }
-    AuthCheck(const AuthCheck&) = delete;
-    AuthCheck& operator=(const AuthCheck&) = delete;
-
-  private:
-    ApiState& state_;  // of the call, which outlives the check
-};
-
 HttpAnswer forbidden(std::string_view reason, int code) {
-    return api_answer(403, json::Object{{"ok", false}, {"error", reason}, {"code", code}});
+    return json_answer(403, json::Object{{"ok", false}, {"error", reason}, {"code", code}});
 }
 
 }  // namespace
@@ -74,7 +68,7 @@ asio::awaitable<std::optional<HttpAnswer>> refused_by_auth(std::shared_ptr<const
         co_return forbidden("no auth hook configured", 1);
     }
     if (call->state->auth_checks >= max_auth_checks) co_return api_unavailable("too many requests to check");
-    const AuthCheck running(*call->state);
+    const ApiCount running(*call->state, &ApiState::auth_checks);
     int code = 1;
     const auto allowed = co_await call->snapshot->dispatch->authorise(std::move(question), &code);
     if (allowed) co_return std::nullopt;

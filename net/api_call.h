@@ -19,7 +19,7 @@ namespace ctrlexec {
 
 // What requests share: it lives as long as the server.
 struct ApiState {
-    explicit ApiState(Runtime& loop) : runtime(loop), dispatch_ended(loop.io()) {}
+    explicit ApiState(Runtime& loop) : runtime(loop), count_ended(loop.io()) {}
 
     // True when none is under way any more within `timeout`.
     asio::awaitable<bool> wait_for_dispatches(std::chrono::milliseconds timeout);
@@ -27,9 +27,25 @@ struct ApiState {
     Runtime& runtime;
     bool stopping = false;  // /readyz says 503, and so do requests to agents
     int dispatches = 0;     // under way, until their answers are made
-    asio::steady_timer dispatch_ended;
-    int auth_checks = 0;                 // hooks that run now
+    int auth_checks = 0;    // hooks that run now
+    asio::steady_timer count_ended;
     std::set<std::string> script_names;  // seen, for /openapi-live.json; capped
+};
+
+// Adds one to a count of the state for as long as it lives. The state belongs to the call, which outlives it.
+class ApiCount {
+  public:
+    ApiCount(ApiState& state, int ApiState::*count) : state_(state), count_(count) { ++(state_.*count_); }
+    ~ApiCount() {
+        --(state_.*count_);
+        state_.count_ended.cancel();
+    }
+    ApiCount(const ApiCount&) = delete;
+    ApiCount& operator=(const ApiCount&) = delete;
+
+  private:
+    ApiState& state_;
+    int ApiState::*count_;
 };
 
 struct ApiCall {
@@ -44,9 +60,11 @@ struct ApiCall {
     std::string token;                // from the body, else Authorization: Bearer; secret: never logged
 };
 
+// Of every agent in the registry, sorted.
+asio::awaitable<Result<std::vector<std::string>>> registered_names(std::shared_ptr<const ApiCall> call);
+
 // {"ok":false,"error":TEXT}, with "detail" when there is one.
 HttpAnswer api_error(int status, std::string_view error, std::string_view detail = {});
-HttpAnswer api_answer(int status, const json::Value& body);
 
 // {"ok":false,"error":WHY} with 503 and Retry-After.
 HttpAnswer api_unavailable(std::string_view why, std::string_view detail = {});

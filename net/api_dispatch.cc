@@ -7,7 +7,6 @@
 
 #include "core/digest.h"
 #include "core/log.h"
-#include "core/registry.h"
 #include "core/run_store.h"
 #include "core/timestamp.h"
 #include "net/api_requests.h"
@@ -17,39 +16,14 @@ namespace {
 
 using Call = std::shared_ptr<const ApiCall>;
 
-constexpr std::chrono::seconds file_timeout{20};
 constexpr std::size_t max_script_names = 10'000;
-
-// Counts a dispatch for as long as it lives.
-class DispatchSlot {
-  public:
-    explicit DispatchSlot(std::shared_ptr<ApiState> state) : state_(std::move(state)) {
-        ++state_->dispatches;
-    }
-    ~DispatchSlot() {
-        if (--state_->dispatches == 0) state_->dispatch_ended.cancel();
-    }
-    DispatchSlot(const DispatchSlot&) = delete;
-    DispatchSlot& operator=(const DispatchSlot&) = delete;
-
-  private:
-    std::shared_ptr<ApiState> state_;
-};
 
 // Why no further request to agents can begin now.
 std::optional<HttpAnswer> unavailable(const ApiCall& call) {
-    const bool full = call.state->dispatches >= call.snapshot->config.api_max_dispatches;
-    if (!full && !call.state->stopping) return std::nullopt;
-    if (full) return api_unavailable("too many requests under way", "see api_max_dispatches");
-    return api_unavailable("shutting down");
-}
-
-bool has_duplicates(const std::vector<Target>& targets) {
-    std::set<std::string> seen;
-    for (const auto& target : targets) {
-        if (!seen.insert(target.host).second) return true;
-    }
-    return false;
+    if (call.state->dispatches >= call.snapshot->config.api_max_dispatches)
+        return api_unavailable("too many requests under way", "see api_max_dispatches");
+    if (call.state->stopping) return api_unavailable("shutting down");
+    return std::nullopt;
 }
 
 HttpAnswer failed(const Error& error) {
@@ -60,6 +34,12 @@ std::vector<std::string> names_of(const std::vector<Target>& targets) {
     std::vector<std::string> names;
     for (const auto& target : targets) names.push_back(target.host);
     return names;
+}
+
+// Two ports of one host have two results, but the answer to a discovery has one member for each host.
+bool names_one_twice(const std::vector<Target>& targets) {
+    const std::vector<std::string> names = names_of(targets);
+    return std::set<std::string>(names.begin(), names.end()).size() != names.size();
 }
 
 AuthRequest question_about(const ApiCall& call, std::string action, const std::vector<Target>& targets) {
@@ -81,24 +61,21 @@ void log_store_failure(const std::string& reqid, const Error& why) {
 }
 
 HttpAnswer locked(const std::vector<std::string>& conflicts) {
-    return api_answer(
+    return json_answer(
         409, json::Object{
                  {"ok", false}, {"error", "locked"}, {"code", 4}, {"conflicts", json::strings(conflicts)}});
 }
 
 HttpAnswer with_results(json::Array results) {
-    return api_answer(200, json::Object{{"ok", true}, {"results", std::move(results)}});
+    return json_answer(200, json::Object{{"ok", true}, {"results", std::move(results)}});
 }
 
 HttpAnswer run_answer(const StoredRun& run) {
-    return api_answer(200, json::Object{{"ok", true}, {"reqid", run.reqid}, {"results", run.results}});
+    return json_answer(200, json::Object{{"ok", true}, {"reqid", run.reqid}, {"results", run.results}});
 }
 
-HttpAnswer stored_answer(const StoredRun& run) {
-    json::Object body{{"ok", true}};
-    const json::Value record = run.to_json();
-    for (const auto& member : *record.if_object()) body.push_back(member);
-    return api_answer(200, body);
+HttpAnswer with_hosts(json::Object hosts) {
+    return json_answer(200, json::Object{{"ok", true}, {"hosts", std::move(hosts)}});
 }
 
 void remember_scripts(ApiState& state, const DiscoveryResult& result) {
@@ -111,15 +88,10 @@ void remember_scripts(ApiState& state, const DiscoveryResult& result) {
 }
 
 asio::awaitable<Result<std::vector<Target>>> registered_targets(Call call) {
-    std::function<Result<std::vector<Target>>()> work =
-        [directory = call->snapshot->config.agents_dir()]() -> Result<std::vector<Target>> {
-        TRY(const RegistryListing listing, Registry(directory).list());
-        std::vector<Target> targets;
-        for (const auto& agent : listing.agents) targets.push_back({agent.hostname, 0});
-        return targets;
-    };
-    co_return co_await offload<std::vector<Target>>(call->state->runtime.pool(), file_timeout,
-                                                    std::move(work));
+    CO_TRY(const std::vector<std::string> names, co_await registered_names(call));
+    std::vector<Target> targets;
+    for (const auto& name : names) targets.push_back({name, 0});
+    co_return std::move(targets);
 }
 
 asio::awaitable<void> store(Call call, StoredRun run) {
@@ -136,7 +108,7 @@ asio::awaitable<void> store(Call call, StoredRun run) {
 // The run itself, with everything permitted and locked.
 asio::awaitable<HttpAnswer> carry_out(Call call, std::vector<Target> targets,
                                       std::shared_ptr<const RunRequest> request, HostLocks locks) {
-    const DispatchSlot slot(call->state);
+    const ApiCount running(*call->state, &ApiState::dispatches);
     StoredRun run;
     run.reqid = request->reqid;
     run.script = request->script;
@@ -162,7 +134,7 @@ asio::awaitable<HttpAnswer> api_ping(Call call) {
     AuthRequest question = question_about(*call, "ping", *targets);
     if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
-    const DispatchSlot slot(call->state);
+    const ApiCount running(*call->state, &ApiState::dispatches);
     json::Array results;
     std::function<void(PingResult)> on_result = [&results](const PingResult& result) {
         results.push_back(result.to_json());
@@ -176,22 +148,19 @@ asio::awaitable<HttpAnswer> api_discovery(Call call) {
     auto targets = read_hosts(call->body ? &*call->body : nullptr, false);
     if (targets && targets->empty()) targets = co_await registered_targets(call);
     if (!targets) co_return failed(targets.error());
-    if (has_duplicates(*targets))
+    if (names_one_twice(*targets))
         co_return api_error(400, "invalid host", "the answer has one member for each host");
     AuthRequest question = question_about(*call, "ping", *targets);
     if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
-    const DispatchSlot slot(call->state);
+    const ApiCount running(*call->state, &ApiState::dispatches);
     json::Object hosts;
     std::function<void(DiscoveryResult)> on_result = [&](const DiscoveryResult& result) {
         remember_scripts(*call->state, result);
         hosts.push_back({result.host, result.to_json()});
     };
     co_await call->snapshot->dispatch->discover(std::move(*targets), std::move(on_result));
-    json::Value answer{json::Object()};
-    answer.set("ok", true);
-    answer.set("hosts", std::move(hosts));
-    co_return api_answer(200, answer);
+    co_return with_hosts(std::move(hosts));
 }
 
 asio::awaitable<HttpAnswer> api_run(Call call) {
@@ -207,12 +176,11 @@ asio::awaitable<HttpAnswer> api_run(Call call) {
     question.arguments = request->arguments;
     if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
-    std::vector<std::string> conflicts;
-    auto locks = co_await call->snapshot->dispatch->lock(*targets, request, &conflicts);
-    if (!conflicts.empty()) co_return locked(conflicts);
+    auto locks = co_await call->snapshot->dispatch->lock(*targets, request);
     if (!locks) co_return failed(locks.error());
+    if (!locks->conflicts.empty()) co_return locked(locks->conflicts);
     log_dispatch(*request, *targets);
-    co_return co_await carry_out(call, std::move(*targets), request, std::move(*locks));
+    co_return co_await carry_out(call, std::move(*targets), request, std::move(locks->held));
 }
 
 asio::awaitable<HttpAnswer> api_status(Call call) {
@@ -221,7 +189,7 @@ asio::awaitable<HttpAnswer> api_status(Call call) {
         return RunStore(directory).find(reqid);
     };
     const auto run = co_await offload<StoredRun>(call->state->runtime.pool(), file_timeout, std::move(work));
-    if (run) co_return stored_answer(*run);
+    if (run) co_return json_answer(200, run->to_answer(true));
     if (run.error().code == Errc::not_found) co_return api_error(404, "not found", run.error().message);
     co_return failed(run.error());
 }

@@ -2,23 +2,12 @@
 
 #include <fmt/format.h>
 
-#include "core/registry.h"
 #include "core/timestamp.h"
 
 namespace ctrlexec {
 namespace {
 
 constexpr std::size_t max_document = 4u << 20;
-constexpr std::chrono::seconds file_timeout{20};
-
-using Hosts = std::vector<std::string>;
-
-Result<Hosts> registered_names(const std::string& directory) {
-    TRY(const RegistryListing listing, Registry(directory).list());
-    Hosts names;
-    for (const auto& agent : listing.agents) names.push_back(agent.hostname);
-    return names;
-}
 
 // {"components":{"schemas":{NAME:{…,"enum":[…]}}}}; an empty enum would permit nothing at all.
 void set_enum(json::Value& document, std::string_view schema, const std::vector<std::string>& values) {
@@ -32,7 +21,7 @@ void set_enum(json::Value& document, std::string_view schema, const std::vector<
     document.set("components", std::move(components));
 }
 
-HttpAnswer live_document(const ApiState& state, const Hosts& hosts) {
+HttpAnswer live_document(const ApiState& state, const std::vector<std::string>& hosts) {
     auto parsed = json::parse(openapi_text, max_document);
     if (!parsed) return api_error(500, "internal error");
     json::Value document = std::move(*parsed);
@@ -41,7 +30,7 @@ HttpAnswer live_document(const ApiState& state, const Hosts& hosts) {
     document.set("info", std::move(about));
     set_enum(document, "Host", hosts);
     set_enum(document, "Script", {state.script_names.begin(), state.script_names.end()});
-    return api_answer(200, document);
+    return json_answer(200, document);
 }
 
 }  // namespace
@@ -55,7 +44,7 @@ json::Value api_index(json::Array endpoints) {
 }
 
 HttpAnswer api_health() {
-    return api_answer(200, json::Object{{"ok", true}, {"version", CTRL_EXEC_VERSION}});
+    return json_answer(200, json::Object{{"ok", true}, {"version", CTRL_EXEC_VERSION}});
 }
 
 HttpAnswer one_word(int status, std::string_view word) {
@@ -73,10 +62,7 @@ asio::awaitable<HttpAnswer> api_document(std::shared_ptr<const ApiCall>) {
 }
 
 asio::awaitable<HttpAnswer> api_live_document(std::shared_ptr<const ApiCall> call) {
-    std::function<Result<Hosts>()> work = [directory = call->snapshot->config.agents_dir()] {
-        return registered_names(directory);
-    };
-    const auto hosts = co_await offload<Hosts>(call->state->runtime.pool(), file_timeout, std::move(work));
+    const auto hosts = co_await registered_names(call);
     if (!hosts) co_return api_error(500, "the registry cannot be read", hosts.error().message);
     co_return live_document(*call->state, *hosts);
 }

@@ -101,15 +101,12 @@ Result<std::vector<Target>> read_hosts(const json::Value* body, bool required) {
 }
 
 Result<RunRequest> read_run(const ApiCall& call, const json::Value& body) {
-    RunRequest request;
     const auto* script = body.find("script");
     const std::string name = script != nullptr && script->if_string() != nullptr ? *script->if_string() : "";
     if (!is_valid_script_name(name)) return bad("script name required", "letters, digits, '_' and '-' only");
     // The agent's rules for arguments hold here too: numbers and booleans become text as there.
-    TRY(RunRequest parsed, RunRequest::parse(call.request.body));
-    if (!parsed.problem.empty()) return bad(parsed.problem);
-    request.script = name;
-    request.arguments = std::move(parsed.arguments);
+    TRY(RunRequest request, RunRequest::from_json(body));
+    if (!request.problem.empty()) return bad(request.problem);
     request.reqid = new_reqid();
     request.username = call.username;
     request.token = call.token;

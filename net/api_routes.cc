@@ -18,7 +18,7 @@ using Call = std::shared_ptr<const ApiCall>;
 using Handler = asio::awaitable<HttpAnswer> (*)(Call);
 
 asio::awaitable<HttpAnswer> index(Call) {
-    co_return api_answer(200, api_index(api_endpoints()));
+    co_return json_answer(200, api_index(api_endpoints()));
 }
 
 asio::awaitable<HttpAnswer> health(Call) {

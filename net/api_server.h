@@ -27,7 +27,6 @@ class ApiServer {
 
   private:
     ApiServer(Runtime& runtime, std::string config_path);
-    asio::awaitable<void> watch_reload();
     asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
     void reload();
 

@@ -17,8 +17,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds file_timeout{20};  // registry and locks, on a slow volume too
-
 std::string milliseconds_since(Clock::time_point start) {
     return fmt::format("{}ms",
                        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count());
@@ -56,6 +54,16 @@ Error refusal(const HttpMessage& answer) {
 // Logging and JSON stay out of coroutines: g++ 12 miscompiles initializer lists there.
 std::string ping_body(const std::string& reqid) {
     return json::dump(json::Object{{"reqid", reqid}});
+}
+
+// What an agent's answer says, or why there is none.
+template <typename T>
+T result_of(const Result<std::string>& body) {
+    auto parsed = body ? T::parse(*body) : Result<T>(body.error());
+    if (parsed) return std::move(*parsed);
+    T result;
+    result.error = parsed.error().text();
+    return result;
 }
 
 void log_result(const RunResult& result) {
@@ -105,13 +113,8 @@ Dispatch::Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared
     : runtime_(&runtime), config_(config), registry_(config.agents_dir()), tls_(std::move(tls)) {}
 
 Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& config) {
-    TRY(const DispatcherIdentity identity, DispatcherIdentity::load(config));
-    TlsContext::Options options;
-    options.role = TlsContext::Role::client;
-    options.certificate = &identity.certificate;
-    options.key = &identity.key;
-    options.authority = &identity.authority;
-    TRY(auto tls, TlsContext::create(options));
+    TRY(const Identity identity, load_dispatcher_identity(config));
+    TRY(auto tls, TlsContext::create(TlsContext::Role::client, identity));
     return Dispatch(runtime, config, std::move(tls));
 }
 
@@ -124,11 +127,6 @@ asio::awaitable<Result<void>> Dispatch::authorise(AuthRequest question, int* cod
 }
 
 namespace {
-
-struct LockAttempt {
-    HostLocks held;
-    std::vector<std::string> conflicts;  // "host:script"
-};
 
 Result<LockAttempt> try_locks(const std::string& directory, const std::vector<Target>& targets,
                               const RunRequest& request) {
@@ -146,22 +144,18 @@ Result<LockAttempt> try_locks(const std::string& directory, const std::vector<Ta
             attempt.conflicts.push_back(target.host + ":" + request.script);
         }
     }
+    if (!attempt.conflicts.empty()) attempt.held.clear();
     return attempt;
 }
 
 }  // namespace
 
-asio::awaitable<Result<HostLocks>> Dispatch::lock(std::vector<Target> targets,
-                                                  std::shared_ptr<const RunRequest> request,
-                                                  std::vector<std::string>* conflicts) const {
+asio::awaitable<Result<LockAttempt>> Dispatch::lock(std::vector<Target> targets,
+                                                    std::shared_ptr<const RunRequest> request) const {
     std::function<Result<LockAttempt>()> work = [directory = config_.locks_dir(),
                                                  targets = std::move(targets),
                                                  request] { return try_locks(directory, targets, *request); };
-    CO_TRY(LockAttempt attempt,
-           co_await offload<LockAttempt>(runtime_->pool(), file_timeout, std::move(work)));
-    if (attempt.conflicts.empty()) co_return std::move(attempt.held);
-    *conflicts = std::move(attempt.conflicts);
-    co_return fail(Errc::locked, "locked");
+    co_return co_await offload<LockAttempt>(runtime_->pool(), file_timeout, std::move(work));
 }
 
 asio::awaitable<Result<Dispatch::Addresses>> Dispatch::find(std::vector<Target> targets) const {
@@ -204,14 +198,8 @@ asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<AgentAddre
                                              std::shared_ptr<const RunRequest> request) const {
     const auto start = Clock::now();
     std::string question = request->to_json();
-    auto body = co_await exchange(std::move(address), "POST", "/run", std::move(question));
-    auto parsed = body ? RunResult::parse(*body) : Result<RunResult>(std::move(body).error());
-    RunResult result;
-    if (parsed) {
-        result = std::move(*parsed);
-    } else {
-        result.error = parsed.error().text();
-    }
+    const auto body = co_await exchange(std::move(address), "POST", "/run", std::move(question));
+    RunResult result = result_of<RunResult>(body);
     result.host = std::move(host);
     result.script = request->script;
     result.reqid = request->reqid;
@@ -224,14 +212,8 @@ asio::awaitable<PingResult> Dispatch::ping_one(std::string host, Result<AgentAdd
                                                std::string reqid) const {
     const auto start = Clock::now();
     std::string question = ping_body(reqid);
-    auto body = co_await exchange(std::move(address), "POST", "/ping", std::move(question));
-    auto parsed = body ? PingResult::parse(*body) : Result<PingResult>(std::move(body).error());
-    PingResult result;
-    if (parsed) {
-        result = std::move(*parsed);
-    } else {
-        result.error = parsed.error().text();
-    }
+    const auto body = co_await exchange(std::move(address), "POST", "/ping", std::move(question));
+    PingResult result = result_of<PingResult>(body);
     result.host = std::move(host);
     result.reqid = reqid;
     result.rtt = milliseconds_since(start);
@@ -266,14 +248,8 @@ asio::awaitable<void> Dispatch::ping(std::vector<Target> targets, std::string re
 asio::awaitable<DiscoveryResult> Dispatch::discover_one(std::string host,
                                                         Result<AgentAddress> address) const {
     const auto start = Clock::now();
-    auto body = co_await exchange(std::move(address), "GET", "/capabilities", std::string());
-    auto parsed = body ? DiscoveryResult::parse(*body) : Result<DiscoveryResult>(std::move(body).error());
-    DiscoveryResult result;
-    if (parsed) {
-        result = std::move(*parsed);
-    } else {
-        result.error = parsed.error().text();
-    }
+    const auto body = co_await exchange(std::move(address), "GET", "/capabilities", std::string());
+    DiscoveryResult result = result_of<DiscoveryResult>(body);
     result.host = std::move(host);
     result.rtt = milliseconds_since(start);
     log_result(result);

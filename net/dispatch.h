@@ -23,6 +23,11 @@ namespace ctrlexec {
 
 using HostLocks = std::map<std::string, FileLock>;  // by host
 
+struct LockAttempt {
+    HostLocks held;                      // empty when there is a conflict
+    std::vector<std::string> conflicts;  // "host:script" of each lock that another run holds
+};
+
 class Dispatch {
   public:
     // Reads certificate, key and CA; Errc::config with the remedy when they are missing. The engine has no
@@ -32,10 +37,9 @@ class Dispatch {
     // Asks the configured auth hook; without one the answer is yes. `code`: see ask_hook.
     asio::awaitable<Result<void>> authorise(AuthRequest question, int* code) const;
 
-    // The lock of `script` on every target, or none: then Errc::locked, and `conflicts` lists "host:script".
-    asio::awaitable<Result<HostLocks>> lock(std::vector<Target> targets,
-                                            std::shared_ptr<const RunRequest> request,
-                                            std::vector<std::string>* conflicts) const;
+    // The lock of `script` on every target, or none.
+    asio::awaitable<Result<LockAttempt>> lock(std::vector<Target> targets,
+                                              std::shared_ptr<const RunRequest> request) const;
 
     // Each result is handed over as it comes, in completion order, one for every target. A host's lock is
     // released when its last result has been handed over.

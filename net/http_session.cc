@@ -23,6 +23,13 @@ std::string answer_head(const HttpAnswer& answer, bool keep_alive, int minor_ver
 
 }  // namespace
 
+HttpAnswer json_answer(int status, const json::Value& body) {
+    HttpAnswer answer;
+    answer.status = status;
+    answer.body = json::dump(body);
+    return answer;
+}
+
 HttpSession::HttpSession(std::shared_ptr<Listener> listener, std::unique_ptr<Stream> stream,
                          std::string peer_ip, HttpLimits limits)
     : listener_(std::move(listener)),

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/json.h"
 #include "core/result.h"
 #include "net/deadline.h"
 #include "net/http_connection.h"
@@ -27,6 +28,9 @@ struct HttpAnswer {
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;  // Content-Type is JSON unless given here
 };
+
+// With a JSON body.
+HttpAnswer json_answer(int status, const json::Value& body);
 
 class HttpSession final : public Session {
   public:

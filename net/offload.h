@@ -17,6 +17,9 @@
 
 namespace ctrlexec {
 
+// For reading or writing a few files: longer takes only a volume that is not there any more.
+inline constexpr std::chrono::seconds file_timeout{20};
+
 // Detached threads, so that a name server that does not answer cannot hold up our exit. They never touch the
 // loop after it is gone: completions pass a gate that the pool's destructor shuts.
 class OffloadPool {

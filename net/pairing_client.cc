@@ -30,7 +30,7 @@ constexpr std::chrono::seconds key_timeout{120};  // RSA-4096 on a small machine
 constexpr HttpLimits answer_limits{8192, 32, 256 * 1024};
 constexpr std::size_t max_answer = 256 * 1024;
 
-struct Identity {
+struct KeyAndRequest {
     std::string key_pem;
     std::string csr_pem;
 };
@@ -42,10 +42,10 @@ Result<void> check_directories(const AgentConfig& config) {
     return success();
 }
 
-Result<Identity> make_identity(KeyType type, const std::string& hostname) {
+Result<KeyAndRequest> make_identity(KeyType type, const std::string& hostname) {
     TRY(const PrivateKey key, PrivateKey::generate(type));
     TRY(const CertificateRequest csr, CertificateRequest::create(key, hostname));
-    return Identity{key.to_pem(), csr.to_pem()};
+    return KeyAndRequest{key.to_pem(), csr.to_pem()};
 }
 
 Result<json::Value> parse_answer(const HttpMessage& message) {
@@ -56,7 +56,7 @@ Result<json::Value> parse_answer(const HttpMessage& message) {
 }
 
 // Stores nothing unless the certificate is ours, signed by the CA that came with it, and valid.
-Result<void> store(const AgentConfig& config, const Identity& identity, const json::Value& answer) {
+Result<void> store(const AgentConfig& config, const KeyAndRequest& identity, const json::Value& answer) {
     const std::string ca_pem(answer.text("ca"));
     const std::string serial_text = answer.scalar("dispatcher_serial");
     TRY(const Certificate certificate,
@@ -83,7 +83,7 @@ Result<void> store(const AgentConfig& config, const Identity& identity, const js
     return files.commit();
 }
 
-Result<void> conclude(const AgentConfig& config, const Identity& identity, const std::string& nonce,
+Result<void> conclude(const AgentConfig& config, const KeyAndRequest& identity, const std::string& nonce,
                       const json::Value& answer) {
     const std::string_view status = answer.text("status");
     if (status == "denied") {
@@ -136,7 +136,7 @@ asio::awaitable<Result<json::Value>> next_answer(HttpConnection* http, Deadline*
     co_return fail(message.error().code, fmt::format("{} did not come: {}", what, message.error().text()));
 }
 
-std::string pairing_body(const AgentConfig& config, const Identity& identity, const std::string& nonce) {
+std::string pairing_body(const AgentConfig& config, const KeyAndRequest& identity, const std::string& nonce) {
     json::Object body{{"hostname", config.hostname}, {"csr", identity.csr_pem}, {"nonce", nonce}};
     if (config.port != 0 && config.port != 7443) body.push_back({"agent_port", config.port});
     return json::dump(json::Value(std::move(body)));
@@ -156,8 +156,9 @@ asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig conf
     CO_TRY_DO(check_directories(config));
     const KeyType type = config.key_type;
     const std::string hostname = config.hostname;
-    std::function<Result<Identity>()> work = [type, hostname] { return make_identity(type, hostname); };
-    CO_TRY(const Identity identity, co_await offload<Identity>(runtime.pool(), key_timeout, std::move(work)));
+    std::function<Result<KeyAndRequest>()> work = [type, hostname] { return make_identity(type, hostname); };
+    CO_TRY(const KeyAndRequest identity,
+           co_await offload<KeyAndRequest>(runtime.pool(), key_timeout, std::move(work)));
     const std::string nonce = random_hex(16);
 
     CO_TRY(Link link, co_await open_link(runtime, attempt.dispatcher, attempt.port));

@@ -55,19 +55,13 @@ void log_no_watch() {
     log_event(LogLevel::warning, "pairing-watch-fail", {{"ERROR", "no inotify; looking every 2 s"}});
 }
 
-HttpAnswer json_body(std::string body) {
-    HttpAnswer answer;
-    answer.body = std::move(body);
-    return answer;
+HttpAnswer pending(const std::string& id) {
+    return json_answer(200, json::Object{{"status", "pending"}, {"reqid", id}});
 }
 
-std::string pending_body(const std::string& id) {
-    return json::dump(json::Object{{"status", "pending"}, {"reqid", id}});
-}
-
-std::string refusal_body(const Error& why) {
+HttpAnswer refusal(const Error& why) {
     const char* reason = why.code == Errc::busy ? "pairing queue full" : "invalid request";
-    return json::dump(json::Object{{"status", "error"}, {"reason", reason}});
+    return json_answer(200, json::Object{{"status", "error"}, {"reason", reason}});
 }
 
 }  // namespace
@@ -91,7 +85,7 @@ PairingListener::PairingListener(Runtime& runtime, const DispatcherConfig& confi
 Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtime,
                                                                  const DispatcherConfig& config,
                                                                  PairingEvents events) {
-    TRY(const DispatcherIdentity identity, DispatcherIdentity::load(config));
+    TRY(const Identity identity, load_dispatcher_identity(config));
     TRY(FileLock lock, PairingQueue(config.pairing_dir()).lock_listener());
     std::unique_ptr<PairingListener> self(
         new PairingListener(runtime, config, std::move(events), std::move(lock)));
@@ -158,8 +152,8 @@ asio::awaitable<void> PairingListener::session(asio::ip::tcp::socket socket, std
         co_await await_operator(session, std::move(*request));
     } else {
         log_reject(session->peer_ip(), request.error());
-        std::string body = refusal_body(request.error());
-        (void)co_await session->answer(json_body(std::move(body)), false);
+        HttpAnswer answer = refusal(request.error());
+        (void)co_await session->answer(std::move(answer), false);
         co_await session->goodbye_unread();
         co_return;
     }
@@ -204,8 +198,8 @@ asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<HttpSessio
     const auto wait = std::make_shared<Wait>(runtime_);
     waiting_[request.id] = wait;
     log_request(request);
-    std::string pending = pending_body(request.id);
-    const auto queued = co_await session->answer(json_body(std::move(pending)), true);
+    HttpAnswer first = pending(request.id);
+    const auto queued = co_await session->answer(std::move(first), true);
     wait->gone = wait->gone || !queued;
     std::function<void()> on_gone = [wait, session] {
         wait->gone = true;
@@ -221,7 +215,8 @@ asio::awaitable<void> PairingListener::await_operator(std::shared_ptr<HttpSessio
     if (outcome.empty()) {
         outcome = "gone";
     } else if (answer) {
-        const auto sent = co_await session->answer(json_body(json::dump(*answer)), false);
+        HttpAnswer second = json_answer(200, *answer);
+        const auto sent = co_await session->answer(std::move(second), false);
         wait->answered = true;
         if (!sent || wait->gone) outcome += ", but the agent has hung up";
     }

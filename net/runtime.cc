@@ -1,6 +1,8 @@
 #include "net/runtime.h"
 
 #include <asio/co_spawn.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
 #include <csignal>
 #include <exception>
 #include <optional>
@@ -27,6 +29,15 @@ void Runtime::spawn(asio::awaitable<void> task) {
     asio::co_spawn(io_, std::move(task), [](const std::exception_ptr& failure) {
         if (failure) std::rethrow_exception(failure);
     });
+}
+
+asio::awaitable<void> on_each_signal(asio::signal_set& signals, std::function<void()> action) {
+    for (;;) {
+        std::error_code error;
+        co_await signals.async_wait(asio::redirect_error(asio::use_awaitable, error));
+        if (error) co_return;
+        action();
+    }
 }
 
 }  // namespace ctrlexec

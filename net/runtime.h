@@ -3,6 +3,7 @@
 
 #include <asio/awaitable.hpp>
 #include <asio/io_context.hpp>
+#include <asio/signal_set.hpp>
 #include <functional>
 
 #include "net/offload.h"
@@ -30,5 +31,8 @@ class Runtime {
     asio::io_context io_{1};
     OffloadPool pool_{io_};
 };
+
+// Runs `action` for each signal, until the set is cancelled or gone.
+asio::awaitable<void> on_each_signal(asio::signal_set& signals, std::function<void()> action);
 
 }  // namespace ctrlexec

@@ -91,4 +91,13 @@ Result<std::shared_ptr<TlsContext>> TlsContext::create(const Options& options) {
     return self;
 }
 
+Result<std::shared_ptr<TlsContext>> TlsContext::create(Role role, const Identity& identity) {
+    Options options;
+    options.role = role;
+    options.certificate = &identity.certificate;
+    options.key = &identity.key;
+    options.authority = &identity.authority;
+    return create(options);
+}
+
 }  // namespace ctrlexec

@@ -6,8 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "core/certificate.h"
-#include "core/key.h"
+#include "core/identity.h"
 #include "core/result.h"
 
 namespace ctrlexec {
@@ -28,6 +27,7 @@ class TlsContext {
     // Certificate::verify against `authority`, never against a host name. No renegotiation, no compression,
     // no tickets.
     static Result<std::shared_ptr<TlsContext>> create(const Options& options);
+    static Result<std::shared_ptr<TlsContext>> create(Role role, const Identity& identity);  // mutual TLS
 
     asio::ssl::context& native() { return context_; }
     const std::optional<Certificate>& authority() const { return authority_; }
