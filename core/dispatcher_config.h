@@ -46,6 +46,7 @@ struct DispatcherConfig {
     std::string locks_dir() const { return state_dir + "/locks"; }
     std::string pairing_dir() const { return state_dir + "/pairing"; }
     std::string runs_dir() const { return state_dir + "/runs"; }
+    std::string idempotency_dir() const { return runs_dir() + "/idempotency"; }
 
     static Result<DispatcherConfig> load(const std::string& path);
 };

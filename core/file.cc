@@ -18,6 +18,8 @@
 namespace ctrlexec {
 namespace {
 
+constexpr std::size_t max_purged = 10'000'000;  // names in memory at the same time
+
 Result<void> sync_directory(const std::string& directory) {
     const UniqueFd fd(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd) return errno_error("open", directory, errno);
@@ -202,6 +204,21 @@ Result<std::vector<std::string>> list_directory(const std::string& path, std::si
     if (errno != 0) return errno_error("list", path, errno);
     std::sort(names.begin(), names.end());
     return names;
+}
+
+Result<void> remove_files_before(const std::string& directory, std::int64_t cutoff,
+                                 bool (*is_ours)(std::string_view name)) {
+    if (!file_exists(directory)) return success();
+    TRY(const auto names, list_directory(directory, max_purged));
+    bool removed = false;
+    for (const auto& name : names) {
+        const std::string path = fmt::format("{}/{}", directory, name);
+        const std::int64_t written = is_ours(name) ? modified_at(path) / 1'000'000'000 : 0;
+        if (written == 0 || written >= cutoff) continue;
+        if (::unlink(path.c_str()) != 0 && errno != ENOENT) return errno_error("remove", path, errno);
+        removed = true;
+    }
+    return removed ? sync_directory(directory) : success();
 }
 
 bool file_exists(const std::string& path) {

@@ -55,6 +55,12 @@ Result<void> make_directories(const std::string& path, mode_t mode);
 // Names of the regular entries (no dot files), sorted; at most `max_entries`, else Errc::too_large.
 Result<std::vector<std::string>> list_directory(const std::string& path, std::size_t max_entries);
 
+// Deletes the entries that `is_ours` accepts by name and that were last written before `cutoff` (seconds
+// since the epoch). A directory that does not exist holds none. By the time of the file: reading them would
+// cost more with each one.
+Result<void> remove_files_before(const std::string& directory, std::int64_t cutoff,
+                                 bool (*is_ours)(std::string_view name));
+
 // The directory part of a path: "/etc" of "/etc/hosts", "/" of "/hosts", "." of "hosts".
 std::string directory_of(const std::string& path);
 

@@ -18,6 +18,15 @@ Result<json::Value> parse_answer(std::string_view body) {
 
 }  // namespace
 
+std::string_view RunResult::outcome() const {
+    // "refused" alone would be a connection's here: an agent that answered, and one that is not there,
+    // differ.
+    if (failure == Errc::refused) return "refused-connection";
+    if (failure) return info(*failure).name;
+    if (ok()) return "ok";
+    return exit == -1 ? "refused" : "failed";
+}
+
 Result<RunResult> RunResult::parse(std::string_view body) {
     TRY(const json::Value value, parse_answer(body));
     return from_json(value);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -19,9 +20,14 @@ struct RunResult {
     std::string errors;
     bool output_truncated = false;
     bool errors_truncated = false;
-    std::string error;  // why there is no result; "" when the script ran
-    std::string rtt;    // "45ms"
+    std::string error;            // why there is no result; "" when the script ran
+    std::optional<Errc> failure;  // why there was no usable answer; none when the agent itself refused
+    std::string rtt;              // "45ms"
     std::string reqid;
+
+    // One word of a closed set: ok, failed, refused (by the agent), or by the name of `failure`: timed-out,
+    // unreachable, refused-connection…
+    std::string_view outcome() const;
 
     bool ok() const { return exit == 0 && error.empty(); }
 
@@ -33,7 +39,8 @@ struct RunResult {
 
 struct PingResult {
     std::string host;
-    std::string error;  // "" when the agent answered
+    std::string error;            // "" when the agent answered
+    std::optional<Errc> failure;  // with `error`
     std::string rtt;
     std::string expiry;
     std::string version;
@@ -49,6 +56,7 @@ struct PingResult {
 struct DiscoveryResult {
     std::string host;  // as it was asked for
     std::string error;
+    std::optional<Errc> failure;  // with `error`
     std::string rtt;
     json::Value answer;  // the agent's whole answer; an object when there is no error
 

@@ -12,8 +12,11 @@ namespace {
 
 // Results of a thousand hosts with some output each; what does not fit is not stored, and the log says so.
 constexpr std::size_t max_run_bytes = 256u << 20;
-constexpr std::size_t max_runs = 1'000'000;
 constexpr std::string_view suffix = ".json";
+
+bool is_run(std::string_view file) {
+    return file.ends_with(suffix) && is_valid_reqid(file.substr(0, file.size() - suffix.size()));
+}
 
 }  // namespace
 
@@ -49,6 +52,10 @@ json::Value StoredRun::to_answer(json::Value ok) const {
     return answer;
 }
 
+json::Value StoredRun::to_run_answer() const {
+    return json::Object{{"ok", true}, {"reqid", reqid}, {"results", results}};
+}
+
 Result<StoredRun> RunStore::find(std::string_view reqid) const {
     const Error unknown = fail(
         Errc::not_found, fmt::format("no run '{}' is stored; results are kept for a day", printable(reqid)));
@@ -69,21 +76,11 @@ Result<void> RunStore::save(const StoredRun& run) const {
     TRY_DO(make_directories(directory_, 0750));
     const std::string text = json::dump(run.to_json());
     if (text.size() > max_run_bytes) return fail(Errc::too_large, "the results are too large to be stored");
-    TRY_DO(write_file_atomic(fmt::format("{}/{}{}", directory_, run.reqid, suffix), text, 0640));
-    remove_old(run.completed);
-    return success();
+    return write_file_atomic(fmt::format("{}/{}{}", directory_, run.reqid, suffix), text, 0640);
 }
 
-// By the time of the file: reading them all would cost more with each run.
-void RunStore::remove_old(std::int64_t now) const {
-    const auto names = list_directory(directory_, max_runs);
-    if (!names) return;
-    for (const auto& name : *names) {
-        const std::string path = fmt::format("{}/{}", directory_, name);
-        const bool ours =
-            name.size() > suffix.size() && is_valid_reqid(name.substr(0, name.size() - suffix.size()));
-        if (ours && modified_at(path) / 1'000'000'000 < now - kept) (void)remove_file(path);
-    }
+Result<void> RunStore::purge(std::int64_t now) const {
+    return remove_files_before(directory_, now - kept, is_run);
 }
 
 }  // namespace ctrlexec

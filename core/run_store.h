@@ -22,6 +22,7 @@ struct StoredRun {
     static Result<StoredRun> from_json(const json::Value& value);
     json::Value to_json() const;
     json::Value to_answer(json::Value ok) const;  // to_json() with "ok" in front
+    json::Value to_run_answer() const;            // what POST /run answers
 };
 
 class RunStore {
@@ -33,11 +34,13 @@ class RunStore {
     // Errc::not_found when there is none of that id.
     Result<StoredRun> find(std::string_view reqid) const;
 
-    // Writes it (0640) and removes runs that were completed more than `kept` seconds before it.
+    // Writes it, with mode 0640.
     Result<void> save(const StoredRun& run) const;
 
+    // Removes what was written more than `kept` seconds ago.
+    Result<void> purge(std::int64_t now) const;
+
   private:
-    void remove_old(std::int64_t now) const;
     std::string directory_;
 };
 

@@ -64,6 +64,7 @@ asio::awaitable<std::optional<HttpAnswer>> refused_by_auth(std::shared_ptr<const
                                                            AuthRequest question) {
     const DispatcherConfig& config = call->snapshot->config;
     if (config.auth_hook.empty()) {
+        call->state->metrics.count_auth(config.api_allow_all);
         if (config.api_allow_all) co_return std::nullopt;
         co_return forbidden("no auth hook configured", 1);
     }
@@ -71,6 +72,7 @@ asio::awaitable<std::optional<HttpAnswer>> refused_by_auth(std::shared_ptr<const
     const ApiCount running(*call->state, &ApiState::auth_checks);
     int code = 1;
     const auto allowed = co_await call->snapshot->dispatch->authorise(std::move(question), &code);
+    call->state->metrics.count_auth(allowed.has_value());
     if (allowed) co_return std::nullopt;
     co_return forbidden(allowed.error().message, code);
 }

@@ -4,6 +4,8 @@
 #include <asio/awaitable.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -11,11 +13,14 @@
 
 #include "core/auth_request.h"
 #include "core/json.h"
+#include "net/api_metrics.h"
 #include "net/api_snapshot.h"
 #include "net/http_message.h"
 #include "net/http_session.h"
 
 namespace ctrlexec {
+
+struct KeyedRun;  // net/api_idempotency.cc
 
 // What requests share: it lives as long as the server.
 struct ApiState {
@@ -28,8 +33,11 @@ struct ApiState {
     bool stopping = false;  // /readyz says 503, and so do requests to agents
     int dispatches = 0;     // under way, until their answers are made
     int auth_checks = 0;    // hooks that run now
+    ApiMetrics metrics;
+    std::function<std::size_t()> open_connections;  // of the listener; empty before it listens
     asio::steady_timer count_ended;
-    std::set<std::string> script_names;  // seen, for /openapi-live.json; capped
+    std::set<std::string> script_names;                           // seen, for /openapi-live.json; capped
+    std::map<std::string, std::shared_ptr<KeyedRun>> keyed_runs;  // under way, by IdempotencyStore::name_of
 };
 
 // Adds one to a count of the state for as long as it lives. The state belongs to the call, which outlives it.

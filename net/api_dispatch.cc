@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/run_store.h"
 #include "core/timestamp.h"
+#include "net/api_idempotency.h"
 #include "net/api_requests.h"
 
 namespace ctrlexec {
@@ -70,10 +71,6 @@ HttpAnswer with_results(json::Array results) {
     return json_answer(200, json::Object{{"ok", true}, {"results", std::move(results)}});
 }
 
-HttpAnswer run_answer(const StoredRun& run) {
-    return json_answer(200, json::Object{{"ok", true}, {"reqid", run.reqid}, {"results", run.results}});
-}
-
 HttpAnswer with_hosts(json::Object hosts) {
     return json_answer(200, json::Object{{"ok", true}, {"hosts", std::move(hosts)}});
 }
@@ -102,7 +99,9 @@ asio::awaitable<void> store(Call call, StoredRun run) {
         return true;
     };
     const auto saved = co_await offload<bool>(call->state->runtime.pool(), file_timeout, std::move(work));
-    if (!saved) log_store_failure(reqid, saved.error());
+    if (saved) co_return;
+    call->state->metrics.count_store_failure();
+    log_store_failure(reqid, saved.error());
 }
 
 // The run itself, with everything permitted and locked.
@@ -113,15 +112,31 @@ asio::awaitable<HttpAnswer> carry_out(Call call, std::vector<Target> targets,
     run.reqid = request->reqid;
     run.script = request->script;
     run.hosts = names_of(targets);
-    std::function<void(RunResult)> on_result = [&run](const RunResult& result) {
+    const Stopwatch watch;
+    std::function<void(RunResult)> on_result = [&](const RunResult& result) {
+        call->state->metrics.count_run(result.outcome(), watch.seconds());
         run.results.push_back(result.to_json());
     };
     co_await call->snapshot->dispatch->run(std::move(targets), request, std::move(locks),
                                            std::move(on_result));
     run.completed = now_seconds();
-    HttpAnswer answer = run_answer(run);
+    HttpAnswer answer = json_answer(200, run.to_run_answer());
     co_await store(call, std::move(run));
     co_return answer;
+}
+
+// A run that is permitted. `claim` may be empty: no Idempotency-Key.
+asio::awaitable<HttpAnswer> lock_and_run(Call call, std::vector<Target> targets,
+                                         std::shared_ptr<const RunRequest> request, ClaimKey claim) {
+    if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
+    auto locks = co_await call->snapshot->dispatch->lock(targets, request);
+    if (!locks) co_return failed(locks.error());
+    if (!locks->conflicts.empty()) co_return locked(locks->conflicts);
+    if (claim) {
+        if (auto used = co_await claim()) co_return std::move(*used);
+    }
+    log_dispatch(*request, targets);
+    co_return co_await carry_out(call, std::move(targets), request, std::move(locks->held));
 }
 
 }  // namespace
@@ -136,7 +151,8 @@ asio::awaitable<HttpAnswer> api_ping(Call call) {
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
     const ApiCount running(*call->state, &ApiState::dispatches);
     json::Array results;
-    std::function<void(PingResult)> on_result = [&results](const PingResult& result) {
+    std::function<void(PingResult)> on_result = [&](const PingResult& result) {
+        call->state->metrics.count_ping(result.ok());
         results.push_back(result.to_json());
     };
     co_await call->snapshot->dispatch->ping(std::move(*targets), new_reqid(), std::move(on_result));
@@ -166,6 +182,8 @@ asio::awaitable<HttpAnswer> api_discovery(Call call) {
 asio::awaitable<HttpAnswer> api_run(Call call) {
     const auto body = required_body(*call);
     if (!body) co_return failed(body.error());
+    auto key = read_idempotency_key(call->request);
+    if (!key) co_return failed(key.error());
     auto targets = read_hosts(*body, true);
     if (!targets) co_return failed(targets.error());
     auto parsed = read_run(*call, **body);
@@ -175,12 +193,12 @@ asio::awaitable<HttpAnswer> api_run(Call call) {
     question.script = request->script;
     question.arguments = request->arguments;
     if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
-    if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
-    auto locks = co_await call->snapshot->dispatch->lock(*targets, request);
-    if (!locks) co_return failed(locks.error());
-    if (!locks->conflicts.empty()) co_return locked(locks->conflicts);
-    log_dispatch(*request, *targets);
-    co_return co_await carry_out(call, std::move(*targets), request, std::move(locks->held));
+    if (key->empty()) co_return co_await lock_and_run(call, std::move(*targets), request, nullptr);
+    std::function<asio::awaitable<HttpAnswer>(ClaimKey)> first = [call, targets = *targets,
+                                                                  request](ClaimKey claim) {
+        return lock_and_run(call, targets, request, std::move(claim));
+    };
+    co_return co_await answer_once(call, std::move(*key), std::move(*targets), request, std::move(first));
 }
 
 asio::awaitable<HttpAnswer> api_status(Call call) {

@@ -61,6 +61,16 @@ asio::awaitable<HttpAnswer> api_document(std::shared_ptr<const ApiCall>) {
     co_return answer;
 }
 
+asio::awaitable<HttpAnswer> api_docs(std::shared_ptr<const ApiCall>) {
+    HttpAnswer answer;
+    answer.body = docs_page;
+    answer.headers.emplace_back("Content-Type", "text/html; charset=utf-8");
+    answer.headers.emplace_back("Content-Security-Policy", std::string(docs_page_policy));
+    answer.headers.emplace_back("X-Content-Type-Options", "nosniff");
+    answer.headers.emplace_back("Referrer-Policy", "no-referrer");
+    co_return answer;
+}
+
 asio::awaitable<HttpAnswer> api_live_document(std::shared_ptr<const ApiCall> call) {
     const auto hosts = co_await registered_names(call);
     if (!hosts) co_return api_error(500, "the registry cannot be read", hosts.error().message);

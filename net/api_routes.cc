@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/log.h"
+#include "core/target.h"
 #include "core/utf8.h"
 #include "net/api_dispatch.h"
 #include "net/api_documents.h"
@@ -41,12 +42,14 @@ struct Route {
     bool open = false;  // without the auth check
 };
 
-constexpr std::array<Route, 11> routes{{
+constexpr std::array<Route, 13> routes{{
     {"GET", "/", index},
     {"GET", "/discovery", api_discovery},
     {"POST", "/discovery", api_discovery},
+    {"GET", "/docs", api_docs},
     {"GET", "/health", health},
     {"GET", "/livez", livez, true},
+    {"GET", "/metrics", api_metrics},
     {"GET", "/openapi-live.json", api_live_document},
     {"GET", "/openapi.json", api_document},
     {"POST", "/ping", api_ping},
@@ -89,11 +92,14 @@ void log_request(const ApiCall& call, int status) {
                {"USER", call.username}});
 }
 
-// "https://ctrl.example.net:7445" when the page that asks was served by us.
+// "https://192.0.2.1:7445" when the page that asks was served by us. A name is not believed unless it is
+// configured: a foreign site's name may be made to mean our address once its page is loaded (DNS rebinding).
 bool is_same_origin(const HttpMessage& request) {
     const std::string_view origin = request.header("origin");
     const auto at = origin.find("://");
-    return at != std::string_view::npos && origin.substr(at + 3) == request.header("host");
+    if (at == std::string_view::npos || origin.substr(at + 3) != request.header("host")) return false;
+    const auto host = Target::parse(std::string(request.header("host")));
+    return host && (host->host == "localhost" || is_ip_address(host->host));
 }
 
 enum class Origin { none, permitted, foreign };
@@ -119,6 +125,12 @@ void add_cors(HttpAnswer& answer, const HttpMessage& request, const std::string&
 HttpAnswer with_allow(HttpAnswer answer, const std::string& methods) {
     answer.headers.emplace_back("Allow", methods);
     return answer;
+}
+
+// The pattern, for metrics: a path of the client's would be a label without bounds.
+std::string_view pattern_of(std::string_view path) {
+    const auto found = std::ranges::find_if(routes, [&](const Route& r) { return matches(r.path, path); });
+    return found == routes.end() ? std::string_view("none") : found->path;
 }
 
 asio::awaitable<HttpAnswer> route(Call call) {
@@ -156,7 +168,8 @@ json::Array api_endpoints() {
     return list;
 }
 
-HttpAnswer malformed_api_request(const Error& error) {
+HttpAnswer malformed_api_request(ApiState& state, const Error& error) {
+    state.metrics.count_request("none", "other", info(error.code).http_status, 0);
     return api_error(info(error.code).http_status, error.message, error.detail);
 }
 
@@ -165,6 +178,7 @@ asio::awaitable<HttpAnswer> answer_api_request(std::shared_ptr<const ApiSnapshot
                                                HttpMessage request) {
     const auto call =
         read_api_call(std::move(snapshot), std::move(state), std::move(source_ip), std::move(request));
+    const Stopwatch watch;
     const Origin origin = origin_of(call->request, call->snapshot->config);
     HttpAnswer answer;
     if (origin == Origin::foreign) {
@@ -174,6 +188,8 @@ asio::awaitable<HttpAnswer> answer_api_request(std::shared_ptr<const ApiSnapshot
         answer = co_await route(call);
     }
     if (origin == Origin::permitted) add_cors(answer, call->request, allowed_methods(call->path));
+    call->state->metrics.count_request(pattern_of(call->path), call->request.method, answer.status,
+                                       watch.seconds());
     log_request(*call, answer.status);
     co_return answer;
 }

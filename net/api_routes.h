@@ -16,7 +16,7 @@ asio::awaitable<HttpAnswer> answer_api_request(std::shared_ptr<const ApiSnapshot
                                                HttpMessage request);
 
 // The answer to bytes that were no request.
-HttpAnswer malformed_api_request(const Error& error);
+HttpAnswer malformed_api_request(ApiState& state, const Error& error);
 
 // Every route as {"method","path"}, for GET / and for tests.
 json::Array api_endpoints();

@@ -1,10 +1,14 @@
 #include "net/api_server.h"
 
 #include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #include <csignal>
 
+#include "core/idempotency.h"
 #include "core/log.h"
+#include "core/run_store.h"
+#include "core/timestamp.h"
 #include "net/api_routes.h"
 #include "net/http_session.h"
 #include "net/plain_stream.h"
@@ -13,6 +17,7 @@
 namespace ctrlexec {
 namespace {
 
+constexpr std::chrono::minutes purge_interval{10};
 constexpr HttpLimits request_limits{};  // 1 MiB, 32 headers: the baseline's
 
 // Logging stays out of coroutines: g++ 12 miscompiles initializer lists there.
@@ -34,6 +39,10 @@ void log_tls_failure(const std::string& peer, const Error& why) {
     log_event(LogLevel::notice, "tls-failure", {{"PEER", peer}, {"REASON", why.text()}});
 }
 
+void log_purge_failure(const Error& why) {
+    log_event(LogLevel::error, "run-purge-fail", {{"ERROR", why.text()}});
+}
+
 std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket, const ApiSnapshot& snapshot) {
     if (snapshot.tls) return std::make_unique<TlsStream>(std::move(socket), snapshot.tls);
     return std::make_unique<PlainStream>(std::move(socket));
@@ -53,6 +62,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(Runtime& runtime, std::stri
     TRY(server->snapshot_, ApiSnapshot::load(runtime, server->config_path_));
     const DispatcherConfig& config = server->snapshot_->config;
     TRY(server->listener_, Listener::open(runtime, config.api_bind, config.api_port));
+    server->state_->open_connections = [listener = server->listener_.get()] {
+        return listener->connections();
+    };
     log_warnings(*server->snapshot_);
     return server;
 }
@@ -69,6 +81,23 @@ void ApiServer::reload() {
     log_event(LogLevel::info, "reload", {});
 }
 
+// Old runs and old Idempotency-Keys.
+asio::awaitable<void> ApiServer::purge_loop() {
+    asio::steady_timer timer(runtime_.io());
+    std::error_code ignored;
+    for (;;) {
+        std::function<Result<bool>()> work = [config = snapshot_->config]() -> Result<bool> {
+            TRY_DO(RunStore(config.runs_dir()).purge(now_seconds()));
+            TRY_DO(IdempotencyStore(config.idempotency_dir()).purge(now_seconds()));
+            return true;
+        };
+        const auto purged = co_await offload<bool>(runtime_.pool(), file_timeout, std::move(work));
+        if (!purged) log_purge_failure(purged.error());
+        timer.expires_after(purge_interval);
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+}
+
 asio::awaitable<int> ApiServer::serve() {
     log_start(address(), snapshot_->tls != nullptr);
     std::function<void()> on_hangup = [this] { reload(); };
@@ -77,6 +106,7 @@ asio::awaitable<int> ApiServer::serve() {
                                           [this](asio::ip::tcp::socket socket, std::string peer) {
                                               return session(std::move(socket), std::move(peer));
                                           }));
+    runtime_.spawn(purge_loop());
     std::error_code ignored;
     co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     // New connections are still taken meanwhile, so that /readyz can say why nothing else is.
@@ -104,7 +134,7 @@ asio::awaitable<void> ApiServer::session(asio::ip::tcp::socket socket, std::stri
             if (code == Errc::closed || code == Errc::timed_out || code == Errc::cancelled ||
                 session.http().idle())
                 break;
-            HttpAnswer answer = malformed_api_request(request.error());
+            HttpAnswer answer = malformed_api_request(*state_, request.error());
             (void)co_await session.answer(std::move(answer), false, 1);
             co_await session.goodbye_unread();
             co_return;

@@ -28,6 +28,7 @@ class ApiServer {
   private:
     ApiServer(Runtime& runtime, std::string config_path);
     asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
+    asio::awaitable<void> purge_loop();
     void reload();
 
     Runtime& runtime_;

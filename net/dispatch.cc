@@ -63,6 +63,7 @@ T result_of(const Result<std::string>& body) {
     if (parsed) return std::move(*parsed);
     T result;
     result.error = parsed.error().text();
+    result.failure = parsed.error().code;
     return result;
 }
 

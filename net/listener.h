@@ -31,6 +31,7 @@ class Listener {
 
     std::string address() const;  // "0.0.0.0:7443"; the real port
     int port() const;
+    std::size_t connections() const { return connections_; }
 
     // Accepts until stop(); `start` runs for each connection in its own coroutine and must do nothing that
     // blocks before its first co_await. Above `max_sessions` a connection is closed at once.

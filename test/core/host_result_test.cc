@@ -171,3 +171,18 @@ TEST_CASE("a ping that failed is written with its reason and nothing else") {
     CHECK(json::dump(ping.to_json()) ==
           R"({"host":"web-01","status":"error","error":"connection refused","rtt":"10ms"})");
 }
+
+TEST_CASE("the outcome of a run is one word of a closed set") {
+    RunResult result;
+    result.exit = 0;
+    CHECK(result.outcome() == "ok");
+    result.exit = 3;
+    CHECK(result.outcome() == "failed");
+    result.exit = -1;
+    result.error = "script not permitted";
+    CHECK(result.outcome() == "refused");
+    result.failure = Errc::timed_out;
+    CHECK(result.outcome() == "timed-out");
+    result.failure = Errc::refused;
+    CHECK(result.outcome() == "refused-connection");
+}

@@ -81,7 +81,7 @@ TEST_CASE("a record that is broken or another run's names its file") {
     }
 }
 
-TEST_CASE("saving removes what is older than a day and leaves everything else") {
+TEST_CASE("a purge removes runs older than a day and leaves everything else") {
     const TempDir dir;
     const RunStore store(dir.path());
     REQUIRE(store.save(a_run("00000000000000aa")));
@@ -91,8 +91,16 @@ TEST_CASE("saving removes what is older than a day and leaves everything else") 
     set_age(dir.path() + "/00000000000000bb.json", RunStore::kept - 100);
     set_age(dir.path() + "/notes.json", RunStore::kept + 10);
     REQUIRE(store.save(a_run()));
+    CHECK(store.find("00000000000000aa"));
+    REQUIRE(store.purge(ctrlexec::now_seconds()));
     CHECK_FALSE(store.find("00000000000000aa"));
     CHECK(store.find("00000000000000bb"));
     CHECK(store.find(id));
     CHECK(ctrlexec::file_exists(dir.path() + "/notes.json"));
+}
+
+TEST_CASE("a purge where nothing was ever stored is no failure") {
+    const TempDir dir;
+    CHECK(RunStore(dir.path() + "/runs").purge(ctrlexec::now_seconds()));
+    CHECK_FALSE(ctrlexec::file_exists(dir.path() + "/runs"));
 }

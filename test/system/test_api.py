@@ -196,6 +196,9 @@ class Api(unittest.TestCase):
         self.assertEqual(self.client.call("GET", "/health", None, {"Origin": "https://evil.example"})[0], 403)
         self.assertEqual(self.client.call("GET", "/health", None, {"Origin": f"http://{self.api.address}"})[0], 200)
         self.assertNotIn("access-control-allow-origin", self.client.headers)
+        # A foreign name that means our address by now.
+        rebound = {"Origin": "http://evil.example", "Host": "evil.example"}
+        self.assertEqual(self.client.call("GET", "/health", None, rebound)[0], 403)
 
     def test_limits_of_a_request(self):
         def raw(data):
