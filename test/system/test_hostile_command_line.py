@@ -9,7 +9,8 @@ import hostile_cli
 import hostile_files
 import hostile_pairing
 from deployment import BIN, Deployment
-from hostile_agent import Port, post, tests_of, wait_footprint, wait_without_peers
+from hostile_agent import post
+from hostile_tables import Port, tests_of, wait_footprint, wait_without_peers
 from hostile_files import Place
 from hostile_pairing import PairingPort, sent
 
