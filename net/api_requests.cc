@@ -70,7 +70,7 @@ std::shared_ptr<const ApiCall> read_api_call(std::shared_ptr<const ApiSnapshot> 
             if (std::string token = value->scalar("token"); !token.empty()) call->token = std::move(token);
             call->body = std::move(*value);
         } else {
-            call->body_error = value ? "not a JSON object" : value.error().text();
+            call->body_error = value ? "not a JSON object" : value.error().detail;
         }
     }
     call->request = std::move(request);

@@ -19,6 +19,8 @@ namespace {
 
 constexpr std::chrono::minutes purge_interval{10};
 constexpr HttpLimits request_limits{};  // 1 MiB, 32 headers: the baseline's
+constexpr std::size_t request_memory = 64u << 20;
+constexpr std::chrono::seconds farewell_handshake_timeout{2};
 
 // Logging stays out of coroutines: g++ 12 miscompiles initializer lists there.
 void log_start(const std::string& address, bool tls) {
@@ -43,6 +45,14 @@ void log_purge_failure(const Error& why) {
     log_event(LogLevel::error, "run-purge-fail", {{"ERROR", why.text()}});
 }
 
+// To what could not be read as a request.
+HttpAnswer refusal(ApiState& state, const std::string& peer, const Error& why) {
+    log_event(LogLevel::notice, "api-reject", {{"PEER", peer}, {"REASON", why.text()}});
+    HttpAnswer answer = malformed_api_request(state, why);
+    if (why.code == Errc::busy) answer.headers.emplace_back("Retry-After", "1");
+    return answer;
+}
+
 std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket, const ApiSnapshot& snapshot) {
     if (snapshot.tls) return std::make_unique<TlsStream>(std::move(socket), snapshot.tls);
     return std::make_unique<PlainStream>(std::move(socket));
@@ -55,7 +65,8 @@ ApiServer::ApiServer(Runtime& runtime, std::string config_path)
       quit_(runtime.io(), SIGTERM, SIGINT),
       hangup_(runtime.io(), SIGHUP),
       config_path_(std::move(config_path)),
-      state_(std::make_shared<ApiState>(runtime)) {}
+      state_(std::make_shared<ApiState>(runtime)),
+      budget_(std::make_shared<RequestBudget>(request_memory)) {}
 
 Result<std::unique_ptr<ApiServer>> ApiServer::create(Runtime& runtime, std::string config_path) {
     std::unique_ptr<ApiServer> server(new ApiServer(runtime, std::move(config_path)));
@@ -102,10 +113,14 @@ asio::awaitable<int> ApiServer::serve() {
     log_start(address(), snapshot_->tls != nullptr);
     std::function<void()> on_hangup = [this] { reload(); };
     runtime_.spawn(on_each_signal(hangup_, std::move(on_hangup)));
-    runtime_.spawn(listener_->accept_loop(static_cast<std::size_t>(snapshot_->config.api_max_connections),
-                                          [this](asio::ip::tcp::socket socket, std::string peer) {
-                                              return session(std::move(socket), std::move(peer));
-                                          }));
+    Listener::Start start = [this](asio::ip::tcp::socket socket, std::string peer) {
+        return session(std::move(socket), std::move(peer));
+    };
+    Listener::Start full = [this](asio::ip::tcp::socket socket, std::string peer) {
+        return farewell(std::move(socket), std::move(peer));
+    };
+    const auto most = static_cast<std::size_t>(snapshot_->config.api_max_connections);
+    runtime_.spawn(listener_->accept_loop(most, std::move(start), std::move(full)));
     runtime_.spawn(purge_loop());
     std::error_code ignored;
     co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
@@ -122,7 +137,7 @@ asio::awaitable<int> ApiServer::serve() {
 
 asio::awaitable<void> ApiServer::session(asio::ip::tcp::socket socket, std::string peer_ip) {
     auto stream = make_stream(std::move(socket), *snapshot_);
-    HttpSession session(listener_, std::move(stream), std::move(peer_ip), request_limits);
+    HttpSession session(listener_, std::move(stream), std::move(peer_ip), request_limits, budget_);
     if (const auto shaken = co_await session.handshake(); !shaken) {
         log_tls_failure(session.peer_ip(), shaken.error());
         co_return;
@@ -134,7 +149,7 @@ asio::awaitable<void> ApiServer::session(asio::ip::tcp::socket socket, std::stri
             if (code == Errc::closed || code == Errc::timed_out || code == Errc::cancelled ||
                 session.http().idle())
                 break;
-            HttpAnswer answer = malformed_api_request(*state_, request.error());
+            HttpAnswer answer = refusal(*state_, session.peer_ip(), request.error());
             (void)co_await session.answer(std::move(answer), false, 1);
             co_await session.goodbye_unread();
             co_return;
@@ -149,6 +164,16 @@ asio::awaitable<void> ApiServer::session(asio::ip::tcp::socket socket, std::stri
         if (!sent || !keep) break;
     }
     co_await session.goodbye();
+}
+
+asio::awaitable<void> ApiServer::farewell(asio::ip::tcp::socket socket, std::string peer_ip) {
+    auto stream = make_stream(std::move(socket), *snapshot_);
+    HttpSession session(listener_, std::move(stream), std::move(peer_ip), request_limits);
+    const auto shaken = co_await session.handshake(farewell_handshake_timeout);
+    if (!shaken) co_return;
+    HttpAnswer answer = api_unavailable("too many connections", "see api_max_connections");
+    (void)co_await session.answer(std::move(answer), false, 1);
+    co_await session.goodbye_unread();
 }
 
 }  // namespace ctrlexec

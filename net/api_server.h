@@ -9,6 +9,7 @@
 #include "net/api_call.h"
 #include "net/api_snapshot.h"
 #include "net/listener.h"
+#include "net/request_budget.h"
 #include "net/runtime.h"
 
 namespace ctrlexec {
@@ -29,6 +30,8 @@ class ApiServer {
     ApiServer(Runtime& runtime, std::string config_path);
     asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
     asio::awaitable<void> purge_loop();
+    // Of a connection above api_max_connections: 503, whatever it asks.
+    asio::awaitable<void> farewell(asio::ip::tcp::socket socket, std::string peer_ip);
     void reload();
 
     Runtime& runtime_;
@@ -38,6 +41,7 @@ class ApiServer {
     std::shared_ptr<const ApiSnapshot> snapshot_;
     std::shared_ptr<ApiState> state_;
     std::shared_ptr<Listener> listener_;
+    std::shared_ptr<RequestBudget> budget_;
 };
 
 }  // namespace ctrlexec

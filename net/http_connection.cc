@@ -12,20 +12,29 @@ constexpr std::string_view interim = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
 
-HttpConnection::HttpConnection(Stream& stream, HttpParser::Kind kind, HttpLimits limits)
-    : stream_(stream), parser_(kind, limits), buffer_(idle_bytes) {}
+HttpConnection::HttpConnection(Stream& stream, HttpParser::Kind kind, HttpLimits limits,
+                               std::shared_ptr<RequestBudget> budget)
+    : stream_(stream), parser_(kind, limits), share_(std::move(budget)), buffer_(idle_bytes) {}
 
 // Only between messages or when all has been fed: unread_ points into the buffer.
 void HttpConnection::grow() {
     if (unread_.empty() && buffer_.size() < read_bytes) buffer_.resize(read_bytes);
 }
 
+void HttpConnection::shrink() {
+    if (unread_.empty() && buffer_.size() > idle_bytes) buffer_ = std::vector<char>(idle_bytes);
+}
+
 asio::awaitable<Result<HttpMessage>> HttpConnection::read(std::function<void()> on_begin) {
+    share_.release();
+    shrink();
     bool begun = false;
     bool continued = false;
     for (;;) {
         CO_TRY(const std::size_t used, parser_.feed(unread_));
         unread_.remove_prefix(used);
+        if (!share_.cover(parser_.memory()))
+            co_return fail(Errc::busy, "too many large requests", "try again, or send a smaller one");
         if (parser_.complete()) co_return parser_.take();
         if (!begun && !parser_.idle()) {
             begun = true;

@@ -3,20 +3,23 @@
 
 #include <asio/awaitable.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "core/result.h"
 #include "net/http_message.h"
 #include "net/http_parser.h"
+#include "net/request_budget.h"
 #include "net/stream.h"
 
 namespace ctrlexec {
 
 class HttpConnection {
   public:
-    // Borrows the stream.
-    HttpConnection(Stream& stream, HttpParser::Kind kind, HttpLimits limits);
+    // Borrows the stream. Messages over `budget` (may be null) are refused with Errc::busy.
+    HttpConnection(Stream& stream, HttpParser::Kind kind, HttpLimits limits,
+                   std::shared_ptr<RequestBudget> budget = nullptr);
 
     // The next whole message. The caller's deadline bounds it. `on_begin` (may be empty) runs when its first
     // bytes have arrived. A request that expects it gets 100 Continue once its head is accepted.
@@ -26,13 +29,19 @@ class HttpConnection {
     // that a body of at most 16 KiB always arrives in one record: old peers read it with one call.
     asio::awaitable<Result<void>> write(std::string head, std::string body);
 
+    // The last message is not needed any more: its share of the budget is free for others. At the latest the
+    // next read() gives it back.
+    void release() { share_.release(); }
+
     // Not a byte of the next message has arrived.
     bool idle() const { return parser_.idle(); }
 
   private:
     Stream& stream_;
     HttpParser parser_;
+    RequestBudget::Share share_;
     void grow();
+    void shrink();
     // Small while nothing arrives: there may be thousands of idle connections.
     std::vector<char> buffer_;
     std::string_view unread_;  // in buffer_: bytes after the last message

@@ -116,6 +116,7 @@ Result<void> HttpParser::read_head_line(std::string_view& bytes) {
         return too_many_headers("a line is over " + std::to_string(limits_.max_line) + " bytes");
     }
     const std::string_view line = line_.text();
+    head_bytes_ += line.size();
     if (state_ == State::start_line) {
         TRY_DO(on_start_line(line));
     } else if (line.empty()) {

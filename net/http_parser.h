@@ -46,6 +46,8 @@ class HttpParser {
     bool expects_continue() const;  // the head asked for 100-continue and the body is not complete
 
     const HttpMessage& message() const { return message_; }
+    // The memory that the message takes so far, what its body reserves included.
+    std::size_t memory() const { return head_bytes_ + message_.body.capacity(); }
     HttpMessage take();  // the complete message; the parser starts over
 
   private:
@@ -68,7 +70,8 @@ class HttpParser {
     State state_ = State::start_line;
     bool blank_line_skipped_ = false;
     int interim_responses_ = 0;
-    std::size_t body_left_ = 0;  // in State::length_body, where it is never 0
+    std::size_t head_bytes_ = 0;  // of the lines taken so far
+    std::size_t body_left_ = 0;   // in State::length_body, where it is never 0
     http::LineReader line_;
     http::ChunkedDecoder chunked_;
     std::optional<Error> refused_;

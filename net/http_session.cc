@@ -31,11 +31,11 @@ HttpAnswer json_answer(int status, const json::Value& body) {
 }
 
 HttpSession::HttpSession(std::shared_ptr<Listener> listener, std::unique_ptr<Stream> stream,
-                         std::string peer_ip, HttpLimits limits)
+                         std::string peer_ip, HttpLimits limits, std::shared_ptr<RequestBudget> budget)
     : listener_(std::move(listener)),
       peer_ip_(std::move(peer_ip)),
       stream_(std::move(stream)),
-      http_(*stream_, HttpParser::Kind::request, limits),
+      http_(*stream_, HttpParser::Kind::request, limits, std::move(budget)),
       deadline_(stream_->socket().get_executor(), [this] { stream_->close(); }) {
     listener_->enter(this);
 }
@@ -49,8 +49,8 @@ Error HttpSession::late_or(Error error, std::string_view doing) const {
     return fail(Errc::timed_out, fmt::format("the peer took too long for {}", doing));
 }
 
-asio::awaitable<Result<void>> HttpSession::handshake() {
-    deadline_.arm(handshake_timeout);
+asio::awaitable<Result<void>> HttpSession::handshake(std::chrono::seconds timeout) {
+    deadline_.arm(timeout);
     auto done = co_await stream_->handshake_server();
     deadline_.disarm();
     if (!done) co_return late_or(std::move(done).error(), "the handshake");
@@ -74,6 +74,7 @@ asio::awaitable<Result<void>> HttpSession::answer(HttpAnswer answer, bool keep_a
                                                   bool without_body) {
     std::string head = answer_head(answer, keep_alive, minor_version);
     if (without_body) answer.body.clear();
+    http_.release();
     deadline_.arm(answer_timeout);
     auto written = co_await http_.write(std::move(head), std::move(answer.body));
     deadline_.disarm();
@@ -92,17 +93,16 @@ asio::awaitable<void> HttpSession::discard() {
 }
 
 asio::awaitable<void> HttpSession::goodbye() {
-    busy = false;  // the answer is out: a shutdown need not wait for the peer's last word
-    deadline_.arm(listener_->stopping() ? std::chrono::milliseconds(stopping_goodbye_timeout)
-                                        : goodbye_timeout);
-    (void)co_await stream_->shutdown();
-    stream_->close();
-    deadline_.disarm();
+    co_await end(listener_->stopping() ? stopping_goodbye_timeout : goodbye_timeout);
 }
 
 asio::awaitable<void> HttpSession::goodbye_unread() {
-    busy = false;
-    deadline_.arm(goodbye_timeout);
+    co_await end(goodbye_timeout);
+}
+
+asio::awaitable<void> HttpSession::end(std::chrono::milliseconds timeout) {
+    busy = false;  // the answer is out: a shutdown need not wait for the peer's last word
+    deadline_.arm(timeout);
     // The peer's end, once read, is not read again: to wait for it would only let the time pass.
     const bool ended = co_await stream_->shutdown();
     if (!ended) co_await discard();

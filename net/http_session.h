@@ -34,12 +34,14 @@ HttpAnswer json_answer(int status, const json::Value& body);
 
 class HttpSession final : public Session {
   public:
+    // `budget` (may be null) is that of all sessions together. A request over it is Errc::busy; what one
+    // takes of it is given back when its answer is ready.
     HttpSession(std::shared_ptr<Listener> listener, std::unique_ptr<Stream> stream, std::string peer_ip,
-                HttpLimits limits);
+                HttpLimits limits, std::shared_ptr<RequestBudget> budget = nullptr);
     ~HttpSession() override;
 
-    // With handshake_timeout. Errc::timed_out when it passed.
-    asio::awaitable<Result<void>> handshake();
+    // Errc::timed_out when the time has passed.
+    asio::awaitable<Result<void>> handshake(std::chrono::seconds timeout = handshake_timeout);
 
     // The next request, with request_timeout; before its first byte idle_timeout holds, for the first request
     // request_timeout. Errc::closed when the peer has ended the connection between requests or the listener
@@ -50,11 +52,13 @@ class HttpSession final : public Session {
     asio::awaitable<Result<void>> answer(HttpAnswer answer, bool keep_alive, int minor_version = 0,
                                          bool without_body = false);
 
-    // Orderly end: ours, then the peer's, with goodbye_timeout (shorter when the listener is stopping).
+    // Orderly end: ours, then the peer's, with goodbye_timeout (shorter when the listener is stopping). What
+    // the peer still sends is thrown away, since closing with unread bytes would reset the connection and the
+    // peer could lose our answer.
     asio::awaitable<void> goodbye();
 
-    // The same after an answer to a request that was not read to its end: what the peer still sends is thrown
-    // away, since closing with unread bytes would reset the connection and the peer could lose our answer.
+    // The same after an answer to a request that was not read to its end, with goodbye_timeout in any case:
+    // then there will be more.
     asio::awaitable<void> goodbye_unread();
 
     void close() override;
@@ -66,6 +70,7 @@ class HttpSession final : public Session {
   private:
     Error late_or(Error error, std::string_view doing) const;
     asio::awaitable<void> discard();
+    asio::awaitable<void> end(std::chrono::milliseconds timeout);
     std::shared_ptr<Listener> listener_;
     std::string peer_ip_;
     std::unique_ptr<Stream> stream_;

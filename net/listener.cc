@@ -15,6 +15,8 @@ namespace {
 using asio::ip::tcp;
 
 constexpr std::chrono::milliseconds accept_pause{100};
+constexpr std::chrono::seconds full_log_pause{1};
+constexpr std::size_t max_farewells = 16;
 
 std::error_code open_acceptor(tcp::acceptor& acceptor, const tcp::endpoint& endpoint, bool dual_stack) {
     std::error_code error;
@@ -81,7 +83,7 @@ int Listener::port() const {
     return acceptor_.local_endpoint(ignored).port();
 }
 
-asio::awaitable<void> Listener::accept_loop(std::size_t max_sessions, Start start) {
+asio::awaitable<void> Listener::accept_loop(std::size_t max_sessions, Start start, Start farewell) {
     while (!stopping_) {
         std::error_code error;
         tcp::socket socket =
@@ -97,20 +99,31 @@ asio::awaitable<void> Listener::accept_loop(std::size_t max_sessions, Start star
             continue;
         }
 
-        if (connections_ >= max_sessions) {
-            log_accept_fail(fmt::format("{} connections are open, the limit", connections_));
-            continue;  // the socket's destructor closes it
+        const bool full = connections_ >= max_sessions;
+        if (full) {
+            log_full();
+            if (!farewell || farewells_ >= max_farewells) continue;  // the socket's destructor closes it
         }
         const auto endpoint = socket.remote_endpoint(error);
         if (error) continue;
-        ++connections_;
-        runtime_.spawn(count(start, std::move(socket), ip_text(endpoint)));
+        const Count count = full ? &Listener::farewells_ : &Listener::connections_;
+        ++(this->*count);
+        runtime_.spawn(run(full ? farewell : start, std::move(socket), ip_text(endpoint), count));
     }
 }
 
-asio::awaitable<void> Listener::count(Start start, tcp::socket socket, std::string ip) {
+// Not each time: whoever causes it could fill the disk that the log is on.
+void Listener::log_full() {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < full_logged_ + full_log_pause) return;
+    full_logged_ = now;
+    log_accept_fail(fmt::format("{} connections are open, the limit", connections_));
+}
+
+asio::awaitable<void> Listener::run(Start start, tcp::socket socket, std::string ip, Count count) {
     co_await start(std::move(socket), std::move(ip));
-    if (--connections_ == 0) empty_.cancel();
+    --(this->*count);
+    if (is_quiet()) empty_.cancel();
 }
 
 void Listener::stop() {
@@ -126,10 +139,10 @@ void Listener::stop() {
 asio::awaitable<bool> Listener::drain(std::chrono::milliseconds timeout) {
     std::error_code ignored;
     empty_.expires_after(timeout);
-    while (connections_ > 0 && empty_.expiry() > std::chrono::steady_clock::now()) {
+    while (!is_quiet() && empty_.expiry() > std::chrono::steady_clock::now()) {
         co_await empty_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    co_return connections_ == 0;
+    co_return is_quiet();
 }
 
 void Listener::close_sessions() {

@@ -34,9 +34,10 @@ class Listener {
     std::size_t connections() const { return connections_; }
 
     // Accepts until stop(); `start` runs for each connection in its own coroutine and must do nothing that
-    // blocks before its first co_await. Above `max_sessions` a connection is closed at once.
+    // blocks before its first co_await. Above `max_sessions` a connection is closed at once, but for the few
+    // at a time that `farewell`, if there is one, may tell why; it must end them soon.
     using Start = std::function<asio::awaitable<void>(asio::ip::tcp::socket socket, std::string peer_ip)>;
-    asio::awaitable<void> accept_loop(std::size_t max_sessions, Start start);
+    asio::awaitable<void> accept_loop(std::size_t max_sessions, Start start, Start farewell = {});
 
     // No new connections; idle sessions are closed.
     void stop();
@@ -52,11 +53,16 @@ class Listener {
 
   private:
     Listener(Runtime& runtime, asio::ip::tcp::acceptor acceptor);
-    asio::awaitable<void> count(Start start, asio::ip::tcp::socket socket, std::string ip);
+    using Count = std::size_t Listener::*;
+    asio::awaitable<void> run(Start start, asio::ip::tcp::socket socket, std::string ip, Count count);
+    bool is_quiet() const { return connections_ == 0 && farewells_ == 0; }
+    void log_full();
     Runtime& runtime_;
     asio::ip::tcp::acceptor acceptor_;
     std::set<Session*> sessions_;
     std::size_t connections_ = 0;
+    std::size_t farewells_ = 0;
+    std::chrono::steady_clock::time_point full_logged_;
     asio::steady_timer empty_;
     bool stopping_ = false;
 };

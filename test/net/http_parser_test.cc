@@ -131,6 +131,21 @@ TEST_CASE("a Content-Length alone makes us allocate little") {
     CHECK(parser.message().body.capacity() <= 65 * 1024);
 }
 
+TEST_CASE("the memory of a message is that of its head, its body and what the body reserves") {
+    HttpParser parser = fed(Kind::request, "POST /run HTTP/1.1\r\n");
+    const std::size_t line = parser.memory();
+    CHECK(line >= 18);
+    CHECK(line < 100);
+    CHECK(parser.feed("A: " + std::string(8000, 'b') + "\r\n"));
+    CHECK(parser.memory() >= line + 8000);
+    CHECK(parser.feed("Content-Length: 1000000\r\n\r\n"));
+    CHECK(parser.memory() >= 8000 + 64 * 1024);
+    CHECK(parser.feed(std::string(1'000'000, ' ')));
+    CHECK(parser.memory() >= 1'000'000);
+    parser.take();
+    CHECK(parser.memory() < 100);
+}
+
 TEST_CASE("an error is final") {
     HttpParser parser(Kind::request, {});
     REQUIRE_FALSE(parser.feed("nonsense\r\n"));

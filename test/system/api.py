@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import subprocess
 
 from deployment import BIN
 from processes import DEADLINE
@@ -11,6 +12,15 @@ from wire import split_address
 def serve_api(deployment):
     """The API of this deployment, listening; settings are in its ctrl-exec.conf (api_port = 0)."""
     return deployment.start([BIN / "ctrl-exec-api", "--config", deployment.config], "api").wait_listening()
+
+
+def api_certificate(directory):
+    """The settings for TLS with a certificate of its own."""
+    certificate, key = directory / "api.crt", directory / "api.key"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+                    "9", "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    key.chmod(0o600)
+    return {"api_cert": certificate, "api_key": key}
 
 
 def call_once(api, *words):

@@ -9,8 +9,8 @@ import json
 import ssl
 import subprocess
 
-from hostile_agent import (CLIENT_HELLO, Port, Row, Slow, after_handshake, alert, hello_in_drops, reset_at_once,
-                           sixty_four_silent)
+from hostile_tables import (CLIENT_HELLO, Port, Row, Slow, after_handshake, alert, hello_in_drops, reset_at_once,
+                            sixty_four_silent)
 from wire import make_csr, request
 
 NAME = "web-01"

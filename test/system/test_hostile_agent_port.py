@@ -6,7 +6,9 @@ import unittest
 
 import hostile_agent
 from deployment import BIN, Deployment
-from hostile_agent import Port, footprint, post, tests_of, wait_footprint, wait_without_peers
+from hostile_agent import post
+from hostile_tables import (Port, PortTable, SlowCallers, SlowTable, filled, footprint, parse, tests_of, wait_footprint,
+                            wait_without_peers)
 from processes import poll
 
 CA_CONFIGURATION = """
@@ -104,9 +106,7 @@ def make_agent(deployment, **settings):
 
 
 @tests_of(hostile_agent.ROWS)
-class AgentPort(unittest.TestCase):
-    maxDiff = 2000
-
+class AgentPort(PortTable, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.deployment = cls.enterClassContext(Deployment())
@@ -114,7 +114,7 @@ class AgentPort(unittest.TestCase):
         (cls.agent.directory / "revoked-serials").write_text("0x0badcafe\n")
         identities = Certificates(cls.deployment).identities
         cls.agent.serve()
-        cls.daemon = cls.agent.daemon
+        cls.daemon, cls.facts = cls.agent.daemon, cls.facts_of(cls.agent)
         cls.port = Port(cls.agent.address, cls.good_request, cls.deployment.ca / "ca.crt", identities)
         cls.good_request()
         cls.quiet = wait_without_peers(cls.daemon)
@@ -122,51 +122,30 @@ class AgentPort(unittest.TestCase):
     @classmethod
     def good_request(cls):
         status, body = cls.port.ask(post("/ping", b'{"reqid":"good"}'))
-        if (status, body) != (200, cls.fill(hostile_agent.pong(b"good"))):
+        if (status, body) != (200, filled(hostile_agent.pong(b"good"), cls.facts)):
             raise AssertionError(f"a good request got {status} {body!r}")
 
     @classmethod
-    def fill(cls, said):
-        """What is expected, with the facts of this agent; in whatever tuple it is."""
-        if isinstance(said, tuple):
-            return tuple(cls.fill(part) for part in said)
-        if not isinstance(said, bytes):
-            return said
-        for name, fact in cls.facts().items():
-            said = said.replace(name, fact)
-        return said
-
-    @classmethod
-    def facts(cls):
-        if not hasattr(cls, "_facts"):
-            version = subprocess.run([BIN / "ctrl-exec-agent", "--version"], capture_output=True, check=True).stdout
-            expiry = Certificates._openssl("x509", "-in", cls.agent.certificate, "-noout", "-enddate")
-            cls._facts = {b"<DIR>": bytes(cls.agent.directory), b"<VERSION>": version.split()[-1],
-                          b"<EXPIRY>": expiry.partition("=")[2].strip().encode()}
-        return cls._facts
+    def facts_of(cls, agent):
+        version = subprocess.run([BIN / "ctrl-exec-agent", "--version"], capture_output=True, check=True).stdout
+        expiry = Certificates._openssl("x509", "-in", agent.certificate, "-noout", "-enddate")
+        return {b"<DIR>": bytes(agent.directory), b"<VERSION>": version.split()[-1],
+                b"<EXPIRY>": expiry.partition("=")[2].strip().encode()}
 
     def check(self, row):
-        heard_before = len(self.daemon.log)
-        wait_footprint(self.daemon, self.quiet)
-        self.assertEqual(row.talk(self.port), self.fill(row.said))
-        if row.log:
-            poll(f"log: {row.log}\n{self.daemon.log[heard_before:]}",
-                 lambda: re.search(row.log, self.daemon.log[heard_before:], re.M), seconds=10)
-        self.good_request()
-        wait_footprint(self.daemon, self.quiet)
-        ran = re.search("^ACTION=run ", self.daemon.log[heard_before:], re.M)
+        ran = re.search("^ACTION=run ", super().check(row), re.M)
         self.assertEqual(bool(ran), row.runs, "did a script run?")
 
     def test_refused_caller_that_hangs_up_is_let_go_at_once(self):
         with self.port.tls() as client:
             client.send(b"nonsense\r\n\r\n")
-            self.assertEqual(hostile_agent.parse(client.read_to_end()), (400, hostile_agent.BAD_LINE))
+            self.assertEqual(parse(client.read_to_end()), (400, hostile_agent.BAD_LINE))
             self.good_request()  # meanwhile the agent waits for the refused caller's goodbye
-        poll("no connection", lambda: hostile_agent.footprint(self.daemon.pid) == self.quiet, seconds=1.5)
+        poll("no connection", lambda: footprint(self.daemon.pid) == self.quiet, seconds=1.5)
 
 
 @tests_of(hostile_agent.SLOW)
-class SlowCallers(unittest.TestCase):
+class SlowDispatchers(SlowTable, unittest.TestCase):
     """All of them at the same time, each for as long as the agent lets it."""
 
     @classmethod
@@ -177,16 +156,11 @@ class SlowCallers(unittest.TestCase):
                     {"trusted": (deployment.ca / "ctrl-exec.crt", deployment.ca / "ctrl-exec.key")})
         port.ask(post("/ping", b"{}"))
         quiet = wait_without_peers(agent.daemon)
-        callers = hostile_agent.SlowCallers(port, hostile_agent.SLOW)
+        callers = SlowCallers(port, hostile_agent.SLOW)
         status, _ = port.ask(post("/ping", b"{}"))  # others are served meanwhile
         callers.watch()
         cls.ends, cls.served = callers.ends, (status, port.ask(post("/ping", b"{}"))[0])
         wait_footprint(agent.daemon, quiet)
-
-    def check(self, row):
-        self.assertIn(row.name, self.ends, "it was never cut off")
-        self.assertGreater(self.ends[row.name], row.limit - 1, "who is slow but honest has this long")
-        self.assertLess(self.ends[row.name], row.limit + 10)
 
     def test_others_are_served_meanwhile_and_afterwards(self):
         self.assertEqual(self.served, (200, 200))

@@ -7,9 +7,10 @@ import unittest
 
 import hostile_files
 from deployment import BIN, Deployment
-from hostile_agent import Port, footprint, post, tests_of, wait_footprint, wait_without_peers
+from hostile_agent import post
 from hostile_files import AGENT_CONF, CONF, Place
 from hostile_pairing import INVALID, PairingPort, sent
+from hostile_tables import Port, footprint, tests_of, wait_footprint, wait_without_peers
 from processes import poll
 
 PROGRAMS = {"ced": (BIN / "ctrl-exec-dispatcher", CONF), "cea": (BIN / "ctrl-exec-agent", AGENT_CONF)}

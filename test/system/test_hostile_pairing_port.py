@@ -1,13 +1,11 @@
 """No bytes on the pairing port, however broken, leave anything behind: no request in the queue, no file, no process."""
 
-import re
 import unittest
 
 import hostile_pairing
 from deployment import Deployment
-from hostile_agent import SlowCallers, tests_of, wait_footprint, wait_without_peers
 from hostile_pairing import PairingPort, sent
-from processes import poll
+from hostile_tables import PortTable, SlowCallers, SlowTable, tests_of, wait_footprint, wait_without_peers
 
 
 class Listener(unittest.TestCase):
@@ -30,21 +28,14 @@ class Listener(unittest.TestCase):
 
 
 @tests_of(hostile_pairing.ROWS)
-class PairingPortTable(Listener):
+class PairingPortTable(PortTable, Listener):
     def check(self, row):
-        heard_before = len(self.daemon.log)
-        wait_footprint(self.daemon, self.quiet)
-        self.assertEqual(row.talk(self.port), row.said)
-        if row.log:
-            poll(f"log: {row.log}\n{self.daemon.log[heard_before:]}",
-                 lambda: re.search(row.log, self.daemon.log[heard_before:], re.M), seconds=10)
-        self.good_request()
-        wait_footprint(self.daemon, self.quiet)
+        super().check(row)
         self.assertEqual(self.port.waiting(), [])
 
 
 @tests_of(hostile_pairing.SLOW)
-class SlowAgents(Listener):
+class SlowAgents(SlowTable, Listener):
     """All of them at the same time, each for as long as the listener lets it."""
 
     @classmethod
@@ -56,11 +47,6 @@ class SlowAgents(Listener):
         cls.ends = callers.ends
         cls.good_request()
         wait_footprint(cls.daemon, cls.quiet)
-
-    def check(self, row):
-        self.assertIn(row.name, self.ends, "it was never cut off")
-        self.assertGreater(self.ends[row.name], row.limit - 1, "who is slow but honest has this long")
-        self.assertLess(self.ends[row.name], row.limit + 10)
 
 
 del Listener  # it has no tests of its own
