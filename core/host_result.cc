@@ -96,21 +96,54 @@ json::Value PingResult::to_json() const {
     return object;
 }
 
+namespace {
+
+// Clients are promised these members and types, whatever the agent sent.
+json::Value script_of(const json::Value& script) {
+    return json::Object{{"name", script.scalar("name")},
+                        {"path", script.scalar("path")},
+                        {"executable", script.scalar("executable") == "1"}};
+}
+
+json::Value tags_of(const json::Value* tags) {
+    json::Object texts;
+    if (tags != nullptr && tags->if_object() != nullptr) {
+        for (const auto& tag : *tags->if_object()) texts.push_back({tag.key, tag.value.scalar()});
+    }
+    return texts;
+}
+
+}  // namespace
+
 Result<DiscoveryResult> DiscoveryResult::parse(std::string_view body) {
     DiscoveryResult result;
     TRY(result.answer, parse_answer(body));
     const auto* scripts = result.answer.find("scripts");
     if (result.answer.text("status") != "ok" || scripts == nullptr || scripts->if_array() == nullptr)
         return fail(Errc::bad_answer, "the agent's answer does not list its scripts");
+    json::Array list;
+    for (const auto& script : *scripts->if_array()) {
+        if (script.if_object() == nullptr)
+            return fail(Errc::bad_answer, "the agent's answer lists what is no script");
+        list.push_back(script_of(script));
+    }
+    result.answer.set("scripts", std::move(list));
+    result.answer.set("tags", tags_of(result.answer.find("tags")));
+    for (const std::string_view name : {"host", "version"})
+        result.answer.set(name, result.answer.scalar(name));
     return result;
 }
 
 json::Value DiscoveryResult::to_json() const {
     if (!ok()) return json::Object{{"host", host}, {"status", "error"}, {"error", error}, {"rtt", rtt}};
-    json::Value object = answer;
+    json::Object object;
+    for (const auto& member : *answer.if_object()) {
+        // These two are ours to say.
+        if (member.key != "reported_hostname" && member.key != "rtt") object.push_back(member);
+    }
     const std::string reported = answer.scalar("host");
-    if (reported != host) object.set("reported_hostname", reported);
-    object.set("rtt", rtt);
+    if (!reported.empty() && reported != host) object.push_back({"reported_hostname", reported});
+    object.push_back({"rtt", rtt});
     return object;
 }
 

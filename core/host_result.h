@@ -58,7 +58,9 @@ struct DiscoveryResult {
     std::string error;
     std::optional<Errc> failure;  // with `error`
     std::string rtt;
-    json::Value answer;  // the agent's whole answer; an object when there is no error
+    // An object when there is no error: the agent's whole answer, with host, version, scripts and tags as
+    // text and booleans, also when it sent numbers or left them out.
+    json::Value answer;
 
     bool ok() const { return error.empty(); }
     // Errc::bad_answer when it is not one of /capabilities.

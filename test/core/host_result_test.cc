@@ -185,4 +185,23 @@ TEST_CASE("the outcome of a run is one word of a closed set") {
     CHECK(result.outcome() == "timed-out");
     result.failure = Errc::refused;
     CHECK(result.outcome() == "refused-connection");
+TEST_CASE("what an agent says it can do has the promised members and types, and keeps what we do not know") {
+    auto result = DiscoveryResult::parse(
+        R"({"status":"ok","scripts":[{"name":7,"executable":1,"x":1}],"tags":{"a":1,"b":[]},"version":0.8,"new":[2],"rtt":1})");
+    REQUIRE(result);
+    result->host = "web-01";
+    result->rtt = "3ms";
+    CHECK(json::dump(result->to_json()) ==
+          R"({"status":"ok","scripts":[{"name":"7","path":"","executable":true}],"tags":{"a":"1","b":""},)"
+          R"("version":"0.8","new":[2],"host":"","rtt":"3ms"})");
+    CHECK(DiscoveryResult::parse(R"({"status":"ok","scripts":[],"tags":[]})"));
+}
+
+TEST_CASE("an answer without a list of scripts is none about what an agent can do") {
+    for (const std::string_view body :
+         {R"({"scripts":[]})", R"({"status":"ok"})", R"({"status":"ok","scripts":{}})",
+          R"({"status":"ok","scripts":["check-disk"]})"}) {
+        CAPTURE(body);
+        CHECK_FALSE(DiscoveryResult::parse(body));
+    }
 }
