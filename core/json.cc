@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "core/utf8.h"
 
@@ -138,6 +139,10 @@ const Value* Value::find(std::string_view key) const {
     const auto found =
         std::find_if(object->begin(), object->end(), [&](const Member& m) { return m.key == key; });
     return found == object->end() ? nullptr : &found->value;
+}
+
+Value* Value::find(std::string_view key) {
+    return const_cast<Value*>(std::as_const(*this).find(key));
 }
 
 std::string_view Value::text(std::string_view key) const {

@@ -45,6 +45,7 @@ class Value {
 
     // The member of that name, or null (also when this is no object).
     const Value* find(std::string_view key) const;
+    Value* find(std::string_view key);
     // The string member of that name, or "".
     std::string_view text(std::string_view key) const;
     // The member as Perl would print it: strings as they are, numbers in %.15g, true "1", false "0"; nothing

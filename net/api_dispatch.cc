@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 
+#include "core/allowlist.h"
 #include "core/digest.h"
 #include "core/log.h"
 #include "core/run_store.h"
@@ -27,8 +28,13 @@ std::optional<HttpAnswer> unavailable(const ApiCall& call) {
     return std::nullopt;
 }
 
-HttpAnswer failed(const Error& error) {
-    return api_error(info(error.code).http_status, error.message, error.detail);
+HttpAnswer bad_request(const Error& error) {
+    return api_error(400, error.message, error.detail);
+}
+
+// Whatever is the matter with a file of ours is no fault of the client's, and no agent's.
+HttpAnswer file_failure(const Error& error) {
+    return api_error(500, error.message);
 }
 
 std::vector<std::string> names_of(const std::vector<Target>& targets) {
@@ -80,7 +86,9 @@ void remember_scripts(ApiState& state, const DiscoveryResult& result) {
     if (scripts == nullptr || scripts->if_array() == nullptr) return;
     for (const auto& script : *scripts->if_array()) {
         if (state.script_names.size() >= max_script_names) return;
-        state.script_names.insert(script.scalar("name"));
+        std::string name = script.scalar("name");
+        // Of another name no run can ask.
+        if (is_valid_script_name(name)) state.script_names.insert(std::move(name));
     }
 }
 
@@ -130,7 +138,7 @@ asio::awaitable<HttpAnswer> lock_and_run(Call call, std::vector<Target> targets,
                                          std::shared_ptr<const RunRequest> request, ClaimKey claim) {
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
     auto locks = co_await call->snapshot->dispatch->lock(targets, request);
-    if (!locks) co_return failed(locks.error());
+    if (!locks) co_return file_failure(locks.error());
     if (!locks->conflicts.empty()) co_return locked(locks->conflicts);
     if (claim) {
         if (auto used = co_await claim()) co_return std::move(*used);
@@ -143,9 +151,9 @@ asio::awaitable<HttpAnswer> lock_and_run(Call call, std::vector<Target> targets,
 
 asio::awaitable<HttpAnswer> api_ping(Call call) {
     const auto body = required_body(*call);
-    if (!body) co_return failed(body.error());
+    if (!body) co_return bad_request(body.error());
     auto targets = read_hosts(*body, true);
-    if (!targets) co_return failed(targets.error());
+    if (!targets) co_return bad_request(targets.error());
     AuthRequest question = question_about(*call, "ping", *targets);
     if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
@@ -160,10 +168,16 @@ asio::awaitable<HttpAnswer> api_ping(Call call) {
 }
 
 asio::awaitable<HttpAnswer> api_discovery(Call call) {
-    if (!call->body_error.empty()) co_return api_error(400, "invalid JSON", call->body_error);
-    auto targets = read_hosts(call->body ? &*call->body : nullptr, false);
-    if (targets && targets->empty()) targets = co_await registered_targets(call);
-    if (!targets) co_return failed(targets.error());
+    const json::Value* body = nullptr;
+    if (!call->request.body.empty()) {
+        const auto given = required_body(*call);
+        if (!given) co_return bad_request(given.error());
+        body = *given;
+    }
+    auto targets = read_hosts(body, false);
+    if (!targets) co_return bad_request(targets.error());
+    if (targets->empty()) targets = co_await registered_targets(call);
+    if (!targets) co_return file_failure(targets.error());
     if (names_one_twice(*targets))
         co_return api_error(400, "invalid host", "the answer has one member for each host");
     AuthRequest question = question_about(*call, "ping", *targets);
@@ -181,13 +195,13 @@ asio::awaitable<HttpAnswer> api_discovery(Call call) {
 
 asio::awaitable<HttpAnswer> api_run(Call call) {
     const auto body = required_body(*call);
-    if (!body) co_return failed(body.error());
+    if (!body) co_return bad_request(body.error());
     auto key = read_idempotency_key(call->request);
-    if (!key) co_return failed(key.error());
+    if (!key) co_return bad_request(key.error());
     auto targets = read_hosts(*body, true);
-    if (!targets) co_return failed(targets.error());
+    if (!targets) co_return bad_request(targets.error());
     auto parsed = read_run(*call, **body);
-    if (!parsed) co_return failed(parsed.error());
+    if (!parsed) co_return bad_request(parsed.error());
     const auto request = std::make_shared<const RunRequest>(std::move(*parsed));
     AuthRequest question = question_about(*call, "run", *targets);
     question.script = request->script;
@@ -209,7 +223,7 @@ asio::awaitable<HttpAnswer> api_status(Call call) {
     const auto run = co_await offload<StoredRun>(call->state->runtime.pool(), file_timeout, std::move(work));
     if (run) co_return json_answer(200, run->to_answer(true));
     if (run.error().code == Errc::not_found) co_return api_error(404, "not found", run.error().message);
-    co_return failed(run.error());
+    co_return file_failure(run.error());
 }
 
 }  // namespace ctrlexec

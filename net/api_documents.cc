@@ -12,22 +12,15 @@ constexpr std::size_t max_document = 4u << 20;
 // {"components":{"schemas":{NAME:{…,"enum":[…]}}}}; an empty enum would permit nothing at all.
 void set_enum(json::Value& document, std::string_view schema, const std::vector<std::string>& values) {
     if (values.empty()) return;
-    json::Value components = *document.find("components");
-    json::Value schemas = *components.find("schemas");
-    json::Value changed = *schemas.find(schema);
-    changed.set("enum", json::strings(values));
-    schemas.set(schema, std::move(changed));
-    components.set("schemas", std::move(schemas));
-    document.set("components", std::move(components));
+    document.find("components")->find("schemas")->find(schema)->set("enum", json::strings(values));
 }
 
 HttpAnswer live_document(const ApiState& state, const std::vector<std::string>& hosts) {
     auto parsed = json::parse(openapi_text, max_document);
     if (!parsed) return api_error(500, "internal error");
     json::Value document = std::move(*parsed);
-    json::Value about = *document.find("info");
-    about.set("version", fmt::format("{}+{}", about.text("version"), now_seconds()));
-    document.set("info", std::move(about));
+    json::Value* about = document.find("info");
+    about->set("version", fmt::format("{}+{}", about->text("version"), now_seconds()));
     set_enum(document, "Host", hosts);
     set_enum(document, "Script", {state.script_names.begin(), state.script_names.end()});
     return json_answer(200, document);

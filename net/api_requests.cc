@@ -78,7 +78,14 @@ std::shared_ptr<const ApiCall> read_api_call(std::shared_ptr<const ApiSnapshot> 
 }
 
 Result<const json::Value*> required_body(const ApiCall& call) {
-    if (call.body) return &*call.body;
+    if (call.body) {
+        for (const std::string_view name : {"username", "token"}) {
+            const auto* member = call.body->find(name);
+            if (member != nullptr && (member->if_array() != nullptr || member->if_object() != nullptr))
+                return bad(fmt::format("{} must be text", name));
+        }
+        return &*call.body;
+    }
     if (call.body_error.empty()) return bad("request body required", "a JSON object");
     return bad("invalid JSON", call.body_error);
 }

@@ -115,7 +115,7 @@ Origin origin_of(const HttpMessage& request, const DispatcherConfig& config) {
 void add_cors(HttpAnswer& answer, const HttpMessage& request, const std::string& methods) {
     answer.headers.emplace_back("Access-Control-Allow-Origin", std::string(request.header("origin")));
     answer.headers.emplace_back("Vary", "Origin");
-    if (request.method != "OPTIONS") return;
+    if (request.method != "OPTIONS" || answer.status != 204) return;  // of an unknown path nothing is allowed
     answer.headers.emplace_back("Access-Control-Allow-Methods", methods);
     answer.headers.emplace_back("Access-Control-Allow-Headers",
                                 "Authorization, Content-Type, Idempotency-Key");

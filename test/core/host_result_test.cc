@@ -185,6 +185,8 @@ TEST_CASE("the outcome of a run is one word of a closed set") {
     CHECK(result.outcome() == "timed-out");
     result.failure = Errc::refused;
     CHECK(result.outcome() == "refused-connection");
+}
+
 TEST_CASE("what an agent says it can do has the promised members and types, and keeps what we do not know") {
     auto result = DiscoveryResult::parse(
         R"({"status":"ok","scripts":[{"name":7,"executable":1,"x":1}],"tags":{"a":1,"b":[]},"version":0.8,"new":[2],"rtt":1})");

@@ -163,6 +163,9 @@ class Api(unittest.TestCase):
                 ("/run", {"hosts": [host], "script": "show", "args": "x"}, "args must be an array"),
                 ("/run", {"hosts": [host], "script": "show", "args": [[]]}, "args must be an array"),
                 ("/ping", {}, "hosts must be a non-empty array"),
+                ("/ping", {"hosts": [host], "token": {}}, "token must be text"),
+                ("/run", {"hosts": [host], "script": "show", "username": ["alice"]}, "username must be text"),
+                ("/discovery", {"hosts": [host], "username": []}, "username must be text"),
                 ("/discovery", b"nonsense", "invalid JSON"),
                 ("/discovery", {"hosts": []}, "hosts must be a non-empty array")):
             with self.subTest(path=path, body=body):
