@@ -35,7 +35,7 @@ int dispatcher_ping(const Invocation& call) {
     if (!config) return report(call, config.error());
 
     Runtime runtime;
-    auto dispatch = Dispatch::create(runtime, *config);
+    auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);
     if (!dispatch) return report(call, dispatch.error());
     AuthRequest question = hook_question(call, "ping", *targets);
     if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(question))) return *refused;

@@ -62,7 +62,7 @@ int dispatcher_run(const Invocation& call) {
     if (!config) return report(call, config.error());
 
     Runtime runtime;
-    auto dispatch = Dispatch::create(runtime, *config);
+    auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);
     if (!dispatch) return report(call, dispatch.error());
     log_event(LogLevel::info, "dispatch",
               {{"HOSTS", fmt::format("{}", fmt::join(hosts, ","))},

@@ -133,13 +133,13 @@ void AgentServer::count_friend(const std::string& ip) {
 }
 
 asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::string peer_ip) {
-    const AddressList& allowed = snapshot_->config.allowed_ips;
-    if (!allowed.empty() && !allowed.contains(peer_ip)) {
+    if (!snapshot_->admits(peer_ip)) {
         log_ip_block(peer_ip);
         co_return;
     }
     const auto admission = limiter_.admit(peer_ip, std::chrono::steady_clock::now());
     if (admission == RateLimiter::Admission::refused) co_return;
+    const TlsContext* context = snapshot_->tls.get();
     auto tls = std::make_unique<TlsStream>(std::move(socket), snapshot_->tls);
     const TlsStream* secured = tls.get();
     HttpSession session(listener_, std::move(tls), std::move(peer_ip), request_limits);
@@ -170,12 +170,19 @@ asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::st
             co_await session.goodbye_unread();
             co_return;
         }
-        // Only a peer of ours keeps the connection: old ones expect HTTP/1.0 and its close.
-        const bool keep =
-            request->keep_alive && request->has_header(protocol_header_lower) && !listener_->stopping();
+        if (!snapshot_->admits(peer.ip)) {  // since a reload
+            log_ip_block(peer.ip);
+            break;
+        }
+        // Only a peer of ours keeps the connection: old ones expect HTTP/1.0 and its close. After a reload it
+        // has to shake hands anew, since certificate and CA may be others.
+        const bool wanted = request->keep_alive && request->has_header(protocol_header_lower);
         HttpAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request), &children_);
+        const bool keep = wanted && !listener_->stopping() && snapshot_->tls.get() == context;
         const auto sent = co_await session.answer(std::move(answer), keep, keep ? 1 : 0);
-        if (!sent || !keep) break;
+        // Without a goodbye, which would tell a dispatcher of ours that the request was not taken.
+        if (!sent) co_return;
+        if (!keep) break;
     }
     co_await session.goodbye();
 }

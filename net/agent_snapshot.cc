@@ -31,6 +31,10 @@ Result<std::shared_ptr<const AgentSnapshot>> AgentSnapshot::load(const std::stri
     return std::shared_ptr<const AgentSnapshot>(std::move(snapshot));
 }
 
+bool AgentSnapshot::admits(const std::string& ip) const {
+    return config.allowed_ips.empty() || config.allowed_ips.contains(ip);
+}
+
 bool AgentSnapshot::trusts(const std::string& serial) const {
     return !revoked.contains(serial) &&
            std::find(trusted_serials.begin(), trusted_serials.end(), serial) != trusted_serials.end();

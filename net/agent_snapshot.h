@@ -27,6 +27,9 @@ struct AgentSnapshot {
     static Result<std::shared_ptr<const AgentSnapshot>> load(const std::string& config_path,
                                                              const std::string& allowlist_path);
 
+    // Whether `ip` may connect, by allowed_ips.
+    bool admits(const std::string& ip) const;
+
     // A trusted dispatcher that is not revoked. `serial` in normal form.
     bool trusts(const std::string& serial) const;
 };

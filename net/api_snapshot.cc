@@ -28,7 +28,7 @@ Result<std::shared_ptr<const ApiSnapshot>> ApiSnapshot::load(Runtime& runtime,
                                                              const std::string& config_path) {
     auto snapshot = std::make_shared<ApiSnapshot>();
     TRY(snapshot->config, DispatcherConfig::load(config_path));
-    TRY(Dispatch dispatch, Dispatch::create(runtime, snapshot->config));
+    TRY(Dispatch dispatch, Dispatch::create(runtime, snapshot->config, Dispatch::Connections::kept));
     snapshot->dispatch = std::make_shared<const Dispatch>(std::move(dispatch));
     TRY(snapshot->tls, load_tls(snapshot->config));
     return std::shared_ptr<const ApiSnapshot>(std::move(snapshot));

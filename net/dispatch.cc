@@ -110,13 +110,20 @@ void log_result(const DiscoveryResult& result) {
 
 }  // namespace
 
-Dispatch::Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls)
-    : runtime_(&runtime), config_(config), registry_(config.agents_dir()), tls_(std::move(tls)) {}
+Dispatch::Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls,
+                   std::shared_ptr<AgentPool> pool)
+    : runtime_(&runtime),
+      config_(config),
+      registry_(config.agents_dir()),
+      tls_(std::move(tls)),
+      pool_(std::move(pool)) {}
 
-Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& config) {
+Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& config, Connections connections) {
     TRY(const Identity identity, load_dispatcher_identity(config));
     TRY(auto tls, TlsContext::create(TlsContext::Role::client, identity));
-    return Dispatch(runtime, config, std::move(tls));
+    auto pool = connections == Connections::kept ? std::make_shared<AgentPool>(runtime.io().get_executor())
+                                                 : std::shared_ptr<AgentPool>();
+    return Dispatch(runtime, config, std::move(tls), std::move(pool));
 }
 
 asio::awaitable<Result<void>> Dispatch::authorise(AuthRequest question, int* code) const {
@@ -190,7 +197,8 @@ asio::awaitable<Result<std::string>> Dispatch::exchange(Result<AgentAddress> add
     call.body = std::move(body);
     call.connect_timeout = std::chrono::seconds(config_.connect_timeout);
     call.read_timeout = std::chrono::seconds(config_.read_timeout);
-    CO_TRY(HttpMessage answer, co_await call_agent(*runtime_, tls_, std::move(call)));
+    call.repeatable = call.target != "/run";  // the others only ask
+    CO_TRY(HttpMessage answer, co_await call_agent(*runtime_, tls_, std::move(call), pool_));
     if (answer.status < 200 || answer.status > 299) co_return refusal(answer);
     co_return std::move(answer.body);
 }

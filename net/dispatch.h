@@ -30,9 +30,12 @@ struct LockAttempt {
 
 class Dispatch {
   public:
-    // Reads certificate, key and CA; Errc::config with the remedy when they are missing. The engine has no
-    // state of its own: any number of requests may use it at the same time.
-    static Result<Dispatch> create(Runtime& runtime, const DispatcherConfig& config);
+    // Whether connections to agents of ours are kept for the next request: pays for a process that stays.
+    enum class Connections { one_each, kept };
+
+    // Reads certificate, key and CA; Errc::config with the remedy when they are missing. Any number of
+    // requests may use the engine at the same time; kept connections are all that it remembers of them.
+    static Result<Dispatch> create(Runtime& runtime, const DispatcherConfig& config, Connections connections);
 
     // Asks the configured auth hook; without one the answer is yes. `code`: see ask_hook.
     asio::awaitable<Result<void>> authorise(AuthRequest question, int* code) const;
@@ -52,7 +55,8 @@ class Dispatch {
                                    std::function<void(DiscoveryResult)> on_result) const;
 
   private:
-    Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls);
+    Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls,
+             std::shared_ptr<AgentPool> pool);
     using Addresses = std::vector<Result<AgentAddress>>;
     asio::awaitable<Result<Addresses>> find(std::vector<Target> targets) const;
     asio::awaitable<void> each(
@@ -70,6 +74,7 @@ class Dispatch {
     DispatcherConfig config_;
     Registry registry_;
     std::shared_ptr<TlsContext> tls_;
+    std::shared_ptr<AgentPool> pool_;  // null: one connection each
 };
 
 }  // namespace ctrlexec

@@ -36,6 +36,9 @@ class HttpConnection {
     // Not a byte of the next message has arrived.
     bool idle() const { return parser_.idle(); }
 
+    // Between messages: nothing came after the last one.
+    bool drained() const { return unread_.empty(); }
+
   private:
     Stream& stream_;
     HttpParser parser_;

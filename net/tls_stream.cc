@@ -3,11 +3,13 @@
 #include <fmt/format.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <sys/socket.h>
 
 #include <asio/redirect_error.hpp>
 #include <asio/ssl/error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
+#include <cerrno>
 
 #include "core/target.h"
 #include "net/tls_verify_error.h"
@@ -126,6 +128,21 @@ asio::awaitable<bool> TlsStream::shutdown() {
     std::error_code error;
     co_await stream_.async_shutdown(asio::redirect_error(asio::use_awaitable, error));
     co_return !error || is_end(error);
+}
+
+bool TlsStream::quiet() {
+    if (!stream_.next_layer().is_open()) return false;
+    SSL* ssl = stream_.native_handle();
+    if (SSL_pending(ssl) > 0 || BIO_pending(SSL_get_rbio(ssl)) > 0) return false;
+    char byte = 0;
+    const ssize_t n =
+        ::recv(stream_.next_layer().native_handle(), &byte, sizeof byte, MSG_PEEK | MSG_DONTWAIT);
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+bool TlsStream::peer_said_goodbye() const {
+    auto* ssl = const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle();
+    return (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
 }
 
 void TlsStream::close() {

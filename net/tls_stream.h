@@ -24,6 +24,13 @@ class TlsStream final : public Stream {
     // After the handshake: the peer's certificate, nothing when it sent none.
     std::optional<Certificate> peer_certificate() const;
 
+    // Between messages: nothing has come that was not read, and the peer has not ended the connection. Looks
+    // at the socket without waiting.
+    bool quiet();
+
+    // The peer has ended the stream with a close_notify, which nobody else could have sent for it.
+    bool peer_said_goodbye() const;
+
     asio::awaitable<Result<void>> handshake_server() override;
     asio::awaitable<Result<std::size_t>> read_some(asio::mutable_buffer buffer) override;
     asio::awaitable<Result<void>> write(asio::const_buffer buffer) override;

@@ -1,0 +1,105 @@
+#include "net/agent_connection.h"
+
+#include <fmt/format.h>
+
+#include "core/protocol.h"
+#include "core/target.h"
+#include "net/http_connection.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr HttpLimits answer_limits{8192, 64, 256u << 20};
+constexpr std::chrono::milliseconds goodbye_timeout{500};
+constexpr std::size_t old_agent_body_bytes = 16 * 1024;  // it reads one TLS record
+
+// After the handshake an old agent just closes when it does not want to answer.
+Error closed_without_answer(const AgentCall& call) {
+    const bool large = call.body.size() > old_agent_body_bytes;
+    return fail(Errc::closed,
+                fmt::format("{} closed the connection without an answer; an old agent does so when it has "
+                            "rate-limited us, when the script ended without reading its input, {}or when "
+                            "its output is not valid UTF-8",
+                            host_port(call.address.host, call.address.port),
+                            large ? "when the request is over 16 KiB as this one is, " : ""));
+}
+
+// Only an agent of ours is sent a second request.
+Error broken_before_answer(const AgentCall& call) {
+    return fail(Errc::closed,
+                fmt::format("{} closed the connection before it answered; it may have been stopped, and the "
+                            "request may have been carried out",
+                            host_port(call.address.host, call.address.port)));
+}
+
+// Not in the coroutine: g++ 12 miscompiles initializer lists there.
+std::string call_head(const AgentCall& call, const std::string& host, bool keep) {
+    return request_head(
+        call.method, call.target, host, 1, !call.body.empty(), call.body.size(),
+        {{"Connection", keep ? "keep-alive" : "close"}, {protocol_header, protocol_generation}});
+}
+
+}  // namespace
+
+AgentConnection::AgentConnection(asio::ip::tcp::socket socket, std::shared_ptr<TlsContext> tls)
+    : stream_(std::move(socket), std::move(tls)),
+      deadline_(stream_.socket().get_executor(), [this] { stream_.close(); }),
+      opened_(std::chrono::steady_clock::now()) {}
+
+asio::awaitable<Result<void>> AgentConnection::handshake(AgentAddress address,
+                                                         std::chrono::milliseconds timeout) {
+    const std::string where = host_port(address.host, address.port);
+    deadline_.arm(timeout);
+    const auto shaken = co_await stream_.handshake_client(address.host);
+    deadline_.disarm();
+    if (shaken) co_return success();
+    if (deadline_.expired()) {
+        co_return fail(Errc::timed_out, fmt::format("timed out: no TLS handshake with {} within {} s", where,
+                                                    timeout.count() / 1000));
+    }
+    co_return fail(Errc::tls_failed, fmt::format("TLS with {} failed: {}", where, shaken.error().text()));
+}
+
+asio::awaitable<Result<HttpMessage>> AgentConnection::exchange(std::shared_ptr<const AgentCall> call,
+                                                               bool keep) {
+    const std::string host = host_port(call->address.host, call->address.port);
+    std::string head = call_head(*call, host, keep);
+    std::string body = call->body;
+    HttpConnection http(stream_, HttpParser::Kind::response, answer_limits);
+    keep_ = false;
+    deadline_.arm(call->read_timeout);
+    // A write that fails is not the end: the agent may have answered before it closed (413, 403).
+    const auto written = co_await http.write(std::move(head), std::move(body));
+    auto answer = co_await http.read();
+    deadline_.disarm();
+    if (answer) {
+        used_ = true;
+        keep_ = keep && answer->keep_alive && answer->has_header(protocol_header_lower) && http.drained();
+        co_return std::move(answer);
+    }
+    if (deadline_.expired()) {
+        co_return fail(Errc::timed_out, fmt::format("timed out: no answer from {} within {} s", host,
+                                                    call->read_timeout.count() / 1000));
+    }
+    if (!written && written.error().code == Errc::tls_failed) co_return written.error();
+    unanswered_ = answer.error().code == Errc::closed && http.idle();
+    if (unanswered_) co_return used_ ? broken_before_answer(*call) : closed_without_answer(*call);
+    co_return std::move(answer).error();
+}
+
+bool AgentConnection::agent_took_nothing() const {
+    return used_ && unanswered_ && stream_.peer_said_goodbye();
+}
+
+bool AgentConnection::reusable() {
+    return keep_ && stream_.quiet();
+}
+
+asio::awaitable<void> AgentConnection::goodbye() {
+    deadline_.arm(goodbye_timeout);
+    (void)co_await stream_.shutdown();
+    stream_.close();
+    deadline_.disarm();
+}
+
+}  // namespace ctrlexec
