@@ -1,5 +1,9 @@
 #include "net/offload.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include <asio/post.hpp>
 #include <condition_variable>
 #include <deque>
@@ -10,6 +14,14 @@ namespace ctrlexec {
 namespace {
 
 constexpr std::size_t max_threads = 8;
+
+// glibc gives each thread an arena of its own, and what was once used there stays with the process. Our
+// workers wait for disks and name servers, not for each other's malloc.
+void share_arenas() {
+#ifdef __GLIBC__
+    ::mallopt(M_ARENA_MAX, 2);
+#endif
+}
 
 struct Task {
     std::function<void()> work;
@@ -47,6 +59,7 @@ struct OffloadPool::Shared {
 };
 
 OffloadPool::OffloadPool(asio::io_context& io) : shared_(std::make_shared<Shared>()) {
+    share_arenas();
     shared_->io = &io;
 }
 

@@ -1,12 +1,14 @@
 """The program is small, static and quick to start; the sanitizer build really has its sanitizers."""
 
+import pathlib
 import re
 import statistics
 import subprocess
 import time
 import unittest
 
-from deployment import BIN, BUILD
+from api import call_once, serve_api
+from deployment import BIN, BUILD, Deployment
 
 PROGRAM = BIN / "ctrl-exec"
 
@@ -47,6 +49,14 @@ class Release(unittest.TestCase):
         # What starting any process costs here is not ours: on a busy machine it alone may take longer.
         self.assertLess(version - nothing, 10, f"/bin/true takes {nothing:.1f} ms")
         self.assertTrue(version < 10 or version < 3 * nothing, f"{version:.1f} ms, /bin/true {nothing:.1f} ms")
+
+
+    def test_idle_api_takes_less_than_eight_megabytes(self):
+        with Deployment(api_port=0, api_auth_default="allow") as deployment:
+            api = serve_api(deployment)
+            self.assertEqual(call_once(api, "GET", "/health")[0], 200)
+            status = pathlib.Path(f"/proc/{api.pid}/status").read_text()
+        self.assertLess(int(re.search(r"^VmRSS:\s+(\d+) kB$", status, re.M)[1]) * 1024, 8_000_000)
 
 
 class Debug(unittest.TestCase):
