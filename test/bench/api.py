@@ -180,7 +180,7 @@ def measure(rounds, seconds):
         runs = compare(rounds, lambda: run_rate(api, agent.name, seconds), lambda: spawn_rate(seconds))
         used = resident_megabytes(api.pid)
         agent_used = resident_megabytes(agent.daemon.pid)
-    return {"health": row("GET /health, requests/s (nginx)", health, HEALTH_RATIO),
+    return {"load": os.getloadavg(), "health": row("GET /health, requests/s (nginx)", health, HEALTH_RATIO),
             "run": row("POST /run, runs/s (/bin/true)", runs, RUN_RATIO),
             "memory": {"name": "idle memory, MB", "figure": idle, "required": IDLE_MEGABYTES,
                        "met": idle < IDLE_MEGABYTES, "after_load": used, "agent_after_load": agent_used}}
@@ -208,11 +208,15 @@ def main():
     parser.add_argument("--seconds", type=int, default=3, choices=range(1, 61), metavar="N",
                         help="of each measurement; default: 3")
     options = parser.parse_args()
+    busy = os.getloadavg()[0]
+    if busy > 1:
+        print(f"The machine is busy (load {busy:.1f}): the ratios vary more, and that of /run is too good, since several "
+              "processes get more of a busy machine than the one of its yardstick.", file=sys.stderr)
     results = measure(options.rounds, options.seconds)
     table(results)
     if options.json:
         pathlib.Path(options.json).write_text(json.dumps(results, indent=2) + "\n")
-    return 0 if all(each["met"] for each in results.values()) else 1
+    return 0 if all(results[name]["met"] for name in ("health", "run", "memory")) else 1
 
 
 if __name__ == "__main__":
