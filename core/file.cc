@@ -172,6 +172,8 @@ Result<void> remove_file(const std::string& path) {
 }
 
 Result<void> make_directories(const std::string& path, mode_t mode) {
+    struct stat status {};
+    if (::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode)) return success();  // as nearly always
     for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
         const std::string part = path.substr(0, end);
         // Slashes at the end name nothing more: `mode` is for the last part, which may have to be private.
@@ -180,7 +182,6 @@ Result<void> make_directories(const std::string& path, mode_t mode) {
             return errno_error("create directory", part, errno);
         if (end == std::string::npos) break;
     }
-    struct stat status {};
     if (::stat(path.c_str(), &status) != 0) return errno_error("use directory", path, errno);
     if (!S_ISDIR(status.st_mode)) return errno_error("use directory", path, ENOTDIR);
     return success();
