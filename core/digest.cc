@@ -4,8 +4,6 @@
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
-#include <vector>
-
 namespace ctrlexec {
 
 std::array<std::uint8_t, 32> sha256(std::string_view data) {
@@ -30,10 +28,15 @@ std::string to_hex(std::span<const std::uint8_t> bytes) {
     return text;
 }
 
+std::string random_bytes(std::size_t count) {
+    std::string bytes(count, '\0');
+    RAND_bytes(reinterpret_cast<std::uint8_t*>(bytes.data()), count);  // BoringSSL aborts rather than fail
+    return bytes;
+}
+
 std::string random_hex(std::size_t bytes) {
-    std::vector<std::uint8_t> raw(bytes);
-    RAND_bytes(raw.data(), raw.size());  // BoringSSL aborts rather than fail
-    return to_hex(raw);
+    const std::string raw = random_bytes(bytes);
+    return to_hex({reinterpret_cast<const std::uint8_t*>(raw.data()), raw.size()});
 }
 
 }  // namespace ctrlexec

@@ -18,6 +18,8 @@ bool equal_constant_time(std::string_view a, std::string_view b);
 // Lower case, two digits a byte.
 std::string to_hex(std::span<const std::uint8_t> bytes);
 
+std::string random_bytes(std::size_t count);
+
 // `bytes` random bytes as lower-case hex.
 std::string random_hex(std::size_t bytes);
 

@@ -125,6 +125,19 @@ Result<void> write_file_atomic(const std::string& path, std::string_view data, m
     return one.commit();
 }
 
+Result<void> replace_file_atomic(const std::string& path, std::string_view data, mode_t mode) {
+    struct stat old {};
+    const bool exists = ::stat(path.c_str(), &old) == 0;
+    TRY(const std::string temporary, write_temporary(path, data, exists ? old.st_mode & 0777u : mode));
+    const bool owned = !exists || ::chown(temporary.c_str(), old.st_uid, old.st_gid) == 0;
+    if (!owned || ::rename(temporary.c_str(), path.c_str()) != 0) {
+        const int saved = errno;
+        ::unlink(temporary.c_str());
+        return errno_error("replace", path, saved);
+    }
+    return sync_directory(directory_of(path));
+}
+
 Result<void> create_file_atomic(const std::string& path, std::string_view data, mode_t mode) {
     TRY(const std::string temporary, write_temporary(path, data, mode));
     const int linked = ::link(temporary.c_str(), path.c_str());

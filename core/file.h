@@ -23,7 +23,10 @@ Result<std::string> read_file(const std::string& path, std::size_t max_bytes);
 // before any data is written. On failure `path` is untouched and no temporary file stays behind.
 Result<void> write_file_atomic(const std::string& path, std::string_view data, mode_t mode);
 
-// The same, but Errc::exists when `path` is already there; decided atomically, by link(2).
+// The same, but a file that is there keeps its owner, group and mode; `mode` is for a new one.
+Result<void> replace_file_atomic(const std::string& path, std::string_view data, mode_t mode);
+
+// As write_file_atomic, but Errc::exists when `path` is already there; decided atomically, by link(2).
 Result<void> create_file_atomic(const std::string& path, std::string_view data, mode_t mode);
 
 // Several files that belong together. stage() writes and fsyncs temporary files, so a full disk is met

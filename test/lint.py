@@ -140,7 +140,7 @@ def sources_are_not_globbed():
     """no meson.build collects its sources with a command
     A new file must appear in a diff of meson.build; a globbed one appears or vanishes unseen."""
     for room in ROOMS + ("test",):
-        yield from forbid_text(r"\brun_command\b|\bglob\b", files("meson.build", under=room))
+        yield from forbid_text(r"\brun_command\b|\bglob\b(?!\.cc')", files("meson.build", under=room))
 
 
 @rule

@@ -254,6 +254,20 @@ TEST_CASE("a listing is sorted, without hidden entries, and bounded") {
     CHECK(code_of(list_directory(dir / "a", 3)) == Errc::io);
 }
 
+TEST_CASE("a file that is replaced keeps its mode, and a new one gets what was asked for") {
+    const TempDir dir;
+    REQUIRE(replace_file_atomic(dir / "f", "one", 0600));
+    CHECK(dir.mode("f") == 0600);
+    dir.put("f", "one", 0640);
+    REQUIRE(replace_file_atomic(dir / "f", "two", 0600));
+    CHECK(dir.content("f") == "two");
+    CHECK(dir.mode("f") == 0640);
+    CHECK(code_of(replace_file_atomic(dir / "no/f", "x", 0600)) == Errc::not_found);
+    dir.directory("d");
+    CHECK_FALSE(replace_file_atomic(dir / "d", "x", 0600));
+    CHECK(dir.names() == "d f");
+}
+
 TEST_CASE("a file exists when it can be reached") {
     const TempDir dir;
     CHECK(file_exists(dir.path()));

@@ -21,8 +21,10 @@ struct Harness {
 };
 
 const Harness harnesses[] = {
-    {"certificate", fuzz_certificate}, {"config", fuzz_config}, {"csr", fuzz_csr},
-    {"serial_list", fuzz_serial_list}, {"target", fuzz_target}, {"wire_json", fuzz_wire_json},
+    {"auth_policy", fuzz_auth_policy}, {"certificate", fuzz_certificate},
+    {"config", fuzz_config},           {"csr", fuzz_csr},
+    {"serial_list", fuzz_serial_list}, {"target", fuzz_target},
+    {"wire_json", fuzz_wire_json},
 };
 
 std::set<std::string> all_names() {

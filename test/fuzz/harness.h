@@ -11,6 +11,7 @@
 namespace ctrlexec::fuzz {
 
 // Each returns 0, as libFuzzer wants it, or throws.
+int fuzz_auth_policy(const std::uint8_t* data, std::size_t size);
 int fuzz_certificate(const std::uint8_t* data, std::size_t size);
 int fuzz_config(const std::uint8_t* data, std::size_t size);
 int fuzz_csr(const std::uint8_t* data, std::size_t size);
