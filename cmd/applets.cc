@@ -38,10 +38,18 @@ constexpr std::array<OptionSpec, 4> request_options{{
     {"--timeout", "N", "seconds to wait for the operator, at most 600 (default 600; with --background 30)"},
 }};
 
+constexpr std::array<OptionSpec, 5> token_options{{
+    {"--actions", "LIST", "what it may: run, ping, status, metrics, api, * (default run,ping,status)"},
+    {"--append", "", "add its line to the file that auth_policy names"},
+    {"--hosts", "LIST", "where: names with * and ?, tag:KEY=VALUE"},
+    {"--name", "NAME", "what the log calls it"},
+    {"--scripts", "LIST", "which scripts: names with * and ?"},
+}};
+
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 18> table{{
+constinit const std::array<Applet, 19> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, no_options, dispatcher_approve},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
@@ -64,6 +72,8 @@ constinit const std::array<Applet, 18> table{{
      dispatcher_setup_ca},
     {dispatcher, "setup-ctrl-exec", "", "make the dispatcher's key and certificate", "setup-ctrl-exec", 0, 0,
      false, confirm_options, dispatcher_setup_ctrl_exec},
+    {dispatcher, "token", "", "make a token for the HTTP API", "token --scripts check-disk --hosts web-01", 0,
+     0, false, token_options, dispatcher_token},
     {dispatcher, "unpair", "NAME", "forget a registered agent", "unpair web-01", 1, 1, false, no_options,
      dispatcher_unpair},
     {agent, "pairing-status", "", "say whether this agent is paired", "pairing-status", 0, 0, false,

@@ -16,6 +16,7 @@ int dispatcher_run(const Invocation& call);
 int dispatcher_run_status(const Invocation& call);
 int dispatcher_setup_ca(const Invocation& call);
 int dispatcher_setup_ctrl_exec(const Invocation& call);
+int dispatcher_token(const Invocation& call);
 int dispatcher_unpair(const Invocation& call);
 
 int api_serve(const Invocation& call);

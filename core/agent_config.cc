@@ -54,14 +54,6 @@ Result<std::string> read_hostname(const ConfigFile& file) {
                             file.path(), printable(name.substr(0, 80)), max_common_name));
 }
 
-Result<RateLimit> rate_limit(const ConfigFile& file, std::string_view key, RateLimit fallback) {
-    const std::string text = file.text(key);
-    if (text.empty()) return fallback;
-    auto limit = RateLimit::parse(text);
-    if (!limit) return fail(Errc::config, fmt::format("{}: {}: {}", file.path(), key, limit.error().message));
-    return limit;
-}
-
 // A value that names no directory would permit every one, and what a relative one permits would depend on
 // where the agent was started.
 Result<std::vector<std::string>> split_directories(const std::string& path, std::string_view text) {
@@ -110,8 +102,8 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     auto allowed = AddressList::parse(file.text("allowed_ips"));
     if (!allowed) return fail(Errc::config, path + ": allowed_ips: " + allowed.error().message);
     config.allowed_ips = std::move(*allowed);
-    TRY(config.rate_limit_volume, rate_limit(file, "rate_limit_volume", config.rate_limit_volume));
-    TRY(config.rate_limit_probe, rate_limit(file, "rate_limit_probe", config.rate_limit_probe));
+    TRY(config.rate_limit_volume, read_rate_limit(file, "rate_limit_volume", config.rate_limit_volume));
+    TRY(config.rate_limit_probe, read_rate_limit(file, "rate_limit_probe", config.rate_limit_probe));
     TRY(config.rate_limit_disable, file.boolean("rate_limit_disable", false));
     TRY(config.legacy_output_cap, file.boolean("legacy_output_cap", true));
     for (const auto& entry : file.entries()) {

@@ -21,8 +21,10 @@ const std::vector<std::string_view> known_keys{
     "api_max_connections",
     "api_max_dispatches",
     "api_port",
+    "api_rate_limit",
     "auth_hook",
     "auth_hook_timeout",
+    "auth_policy",
     "ca",
     "ca_dir",
     "cert",
@@ -95,6 +97,7 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.cert_days, file.integer("cert_days", config.cert_days, 1, 36500));
     config.auth_hook = file.text("auth_hook");
     TRY(config.auth_hook_timeout, file.integer("auth_hook_timeout", config.auth_hook_timeout, 1, 3600));
+    config.auth_policy = file.text("auth_policy");
     config.api_bind = file.text("api_bind", config.api_bind);
     TRY(config.api_port, file.integer("api_port", config.api_port, 0, 65535));
     config.api_cert = file.text("api_cert");
@@ -104,6 +107,11 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.api_max_connections,
         file.integer("api_max_connections", config.api_max_connections, 1, 1'000'000));
     TRY(config.api_max_dispatches, file.integer("api_max_dispatches", config.api_max_dispatches, 1, 100'000));
+    if (file.text("api_rate_limit") == "off") {
+        config.api_rate_limit.reset();
+    } else {
+        TRY(config.api_rate_limit, read_rate_limit(file, "api_rate_limit", *config.api_rate_limit));
+    }
     TRY(config.api_cors_origins, read_origins(file));
     TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
     config.warnings = file.unknown_keys(known_keys);

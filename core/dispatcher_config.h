@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/key_type.h"
+#include "core/rate_limiter.h"
 #include "core/result.h"
 
 namespace ctrlexec {
@@ -31,12 +33,16 @@ struct DispatcherConfig {
     int max_parallel = 256;              // agents talked to at the same time
     std::string auth_hook;               // "" for none: the command line always passes then
     int auth_hook_timeout = 10;          // seconds
+    std::string auth_policy;             // "" for none; the HTTP API alone reads it
     int cert_days = 365;                 // validity of the agents' certificates
     std::string api_bind = "127.0.0.1";  // "" = every address, IPv6 and IPv4
     int api_port = default_api_port;
     std::string api_cert, api_key;  // both or none: TLS or plain HTTP
     bool api_allow_all = false;     // api_auth_default: what holds without an auth hook
     int api_max_connections = 10000;
+    // Of credentials that were refused; nothing: off.
+    std::optional<RateLimit> api_rate_limit =
+        RateLimit{100, std::chrono::seconds(60), std::chrono::seconds(60)};
     int api_max_dispatches = 256;               // requests to agents under way at the same time
     std::vector<std::string> api_cors_origins;  // "https://console.example.net"; empty: no other origin
     int shutdown_grace = 8;                     // seconds for dispatches under way

@@ -8,7 +8,6 @@
 #include <cstring>
 #include <tuple>
 
-#include "core/config_file.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -51,6 +50,14 @@ std::string RateLimit::text() const {
     return fmt::format("{}/{}/{}", count, window.count(), block.count());
 }
 
+Result<RateLimit> read_rate_limit(const ConfigFile& file, std::string_view key, RateLimit fallback) {
+    const std::string text = file.text(key);
+    if (text.empty()) return fallback;
+    auto limit = RateLimit::parse(text);
+    if (!limit) return fail(Errc::config, fmt::format("{}: {}: {}", file.path(), key, limit.error().message));
+    return limit;
+}
+
 std::string rate_limit_key(const std::string& ip) {
     in6_addr address{};
     if (::inet_pton(AF_INET6, ip.c_str(), &address) != 1) return ip;
@@ -76,6 +83,13 @@ RateLimiter::Admission RateLimiter::admit(const std::string& ip, Time now) {
     if (now < address.probe_blocked_until)
         return address.has_been_trusted || is_loopback(ip) ? Admission::trusted_only : Admission::refused;
     return now < address.volume_blocked_until ? Admission::trusted_only : Admission::open;
+}
+
+std::chrono::seconds RateLimiter::blocked_for(const std::string& ip, Time now) const {
+    const auto found = addresses_.find(rate_limit_key(ip));
+    if (found == addresses_.end() || now >= found->second.volume_blocked_until)
+        return std::chrono::seconds(0);
+    return std::chrono::ceil<std::chrono::seconds>(found->second.volume_blocked_until - now);
 }
 
 RateLimiter::Event RateLimiter::trusted(const std::string& ip, Time now) {

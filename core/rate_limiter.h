@@ -1,10 +1,13 @@
-// rate_limit_volume and rate_limit_probe: how often an address may connect without being a trusted
-// dispatcher, and how often it may fail (handshake, revoked or unknown certificate) before it is blocked for
-// a while.
+// rate_limit_volume and rate_limit_probe of an agent: how often an address may connect without being a
+// trusted dispatcher, and how often it may fail (handshake, revoked or unknown certificate) before it is
+// blocked for a while.
 //
 // A trusted dispatcher must never be locked out, not even by others at its own address (NAT, other users of
 // its host): its connections are not counted, and whether a connection is one shows after the handshake only.
 // So an address from which one has come, and loopback, is never closed before the handshake.
+//
+// The HTTP API counts the credentials that it refuses in the same way (api_rate_limit, as volume): whoever
+// shows a known token is never blocked.
 #pragma once
 
 #include <chrono>
@@ -15,6 +18,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "core/config_file.h"
 #include "core/result.h"
 
 namespace ctrlexec {
@@ -28,6 +32,9 @@ struct RateLimit {
     static Result<RateLimit> parse(std::string_view text);
     std::string text() const;
 };
+
+// The key of that name, `fallback` when it is not set. The error names file and key.
+Result<RateLimit> read_rate_limit(const ConfigFile& file, std::string_view key, RateLimit fallback);
 
 class RateLimiter {
   public:
@@ -44,6 +51,9 @@ class RateLimiter {
     };
     // For a connection that was just accepted. `ip` as text.
     Admission admit(const std::string& ip, Time now);
+
+    // Until the volume block of this address ends; 0 when there is none.
+    std::chrono::seconds blocked_for(const std::string& ip, Time now) const;
 
     // What the log must tell.
     struct Event {

@@ -56,13 +56,16 @@ json::Value StoredRun::to_run_answer() const {
     return json::Object{{"ok", true}, {"reqid", reqid}, {"results", results}};
 }
 
+Error RunStore::unknown(std::string_view reqid) {
+    return fail(Errc::not_found,
+                fmt::format("no run '{}' is stored; results are kept for a day", printable(reqid)));
+}
+
 Result<StoredRun> RunStore::find(std::string_view reqid) const {
-    const Error unknown = fail(
-        Errc::not_found, fmt::format("no run '{}' is stored; results are kept for a day", printable(reqid)));
-    if (!is_valid_reqid(reqid)) return unknown;
+    if (!is_valid_reqid(reqid)) return unknown(reqid);
     const std::string path = fmt::format("{}/{}{}", directory_, reqid, suffix);
     const auto text = read_file(path, max_run_bytes);
-    if (!text) return text.error().code == Errc::not_found ? unknown : text.error();
+    if (!text) return text.error().code == Errc::not_found ? unknown(reqid) : text.error();
     const auto value = json::parse(*text, max_run_bytes);
     auto run = value ? StoredRun::from_json(*value) : Result<StoredRun>(value.error());
     if (!run) return fail(Errc::io, fmt::format("{}: {}; remove it", path, run.error().text()));

@@ -31,6 +31,9 @@ class RunStore {
 
     explicit RunStore(std::string directory) : directory_(std::move(directory)) {}
 
+    // What find() says of an id that nobody has.
+    static Error unknown(std::string_view reqid);
+
     // Errc::not_found when there is none of that id.
     Result<StoredRun> find(std::string_view reqid) const;
 

@@ -7,6 +7,22 @@
 #include "core/timestamp.h"
 
 namespace ctrlexec {
+namespace {
+
+RateLimiter limiter(const DispatcherConfig& config) {
+    const RateLimit limit = config.api_rate_limit.value_or(RateLimit());
+    return RateLimiter(limit, limit, config.api_rate_limit.has_value());
+}
+
+}  // namespace
+
+ApiState::ApiState(Runtime& loop)
+    : runtime(loop), count_ended(loop.io()), refusals(limiter(DispatcherConfig())) {}
+
+void ApiState::begin_anew(const DispatcherConfig& config) {
+    refusals = limiter(config);
+    tags.clear();
+}
 
 asio::awaitable<bool> ApiState::wait_for_dispatches(std::chrono::milliseconds timeout) {
     std::error_code ignored;
@@ -48,33 +64,6 @@ HttpAnswer api_unavailable(std::string_view why, std::string_view detail) {
     HttpAnswer answer = api_error(503, why, detail);
     answer.headers.emplace_back("Retry-After", "1");
     return answer;
-}
-
-namespace {
-
-constexpr int max_auth_checks = 128;
-
-HttpAnswer forbidden(std::string_view reason, int code) {
-    return json_answer(403, json::Object{{"ok", false}, {"error", reason}, {"code", code}});
-}
-
-}  // namespace
-
-asio::awaitable<std::optional<HttpAnswer>> refused_by_auth(std::shared_ptr<const ApiCall> call,
-                                                           AuthRequest question) {
-    const DispatcherConfig& config = call->snapshot->config;
-    if (config.auth_hook.empty()) {
-        call->state->metrics.count_auth(config.api_allow_all);
-        if (config.api_allow_all) co_return std::nullopt;
-        co_return forbidden("no auth hook configured", 1);
-    }
-    if (call->state->auth_checks >= max_auth_checks) co_return api_unavailable("too many requests to check");
-    const ApiCount running(*call->state, &ApiState::auth_checks);
-    int code = 1;
-    const auto allowed = co_await call->snapshot->dispatch->authorise(std::move(question), &code);
-    call->state->metrics.count_auth(allowed.has_value());
-    if (allowed) co_return std::nullopt;
-    co_return forbidden(allowed.error().message, code);
 }
 
 }  // namespace ctrlexec

@@ -20,14 +20,6 @@ using Call = std::shared_ptr<const ApiCall>;
 
 constexpr std::size_t max_script_names = 10'000;
 
-// Why no further request to agents can begin now.
-std::optional<HttpAnswer> unavailable(const ApiCall& call) {
-    if (call.state->dispatches >= call.snapshot->config.api_max_dispatches)
-        return api_unavailable("too many requests under way", "see api_max_dispatches");
-    if (call.state->stopping) return api_unavailable("shutting down");
-    return std::nullopt;
-}
-
 HttpAnswer bad_request(const Error& error) {
     return api_error(400, error.message, error.detail);
 }
@@ -90,6 +82,20 @@ void remember_scripts(ApiState& state, const DiscoveryResult& result) {
         // Of another name no run can ask.
         if (is_valid_script_name(name)) state.script_names.insert(std::move(name));
     }
+}
+
+std::set<std::string> named_without_port(const std::vector<Target>& targets) {
+    std::set<std::string> names;
+    for (const auto& target : targets) {
+        if (target.port == 0) names.insert(target.host);
+    }
+    return names;
+}
+
+// Not of a host that was asked for at a port of the caller's choice: another one may answer there.
+void remember_tags(ApiState& state, const DiscoveryResult& result, const std::set<std::string>& at_own_port) {
+    if (result.ok() && at_own_port.contains(result.host))
+        state.tags.put(result.host, tags_of(result.answer), std::chrono::steady_clock::now());
 }
 
 asio::awaitable<Result<std::vector<Target>>> registered_targets(Call call) {
@@ -155,7 +161,8 @@ asio::awaitable<HttpAnswer> api_ping(Call call) {
     auto targets = read_hosts(*body, true);
     if (!targets) co_return bad_request(targets.error());
     AuthRequest question = question_about(*call, "ping", *targets);
-    if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
+    if (auto refused = co_await refused_by_auth(call, std::move(question), *targets))
+        co_return std::move(*refused);
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
     const ApiCount running(*call->state, &ApiState::dispatches);
     json::Array results;
@@ -181,12 +188,15 @@ asio::awaitable<HttpAnswer> api_discovery(Call call) {
     if (names_one_twice(*targets))
         co_return api_error(400, "invalid host", "the answer has one member for each host");
     AuthRequest question = question_about(*call, "ping", *targets);
-    if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
+    if (auto refused = co_await refused_by_auth(call, std::move(question), *targets))
+        co_return std::move(*refused);
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
     const ApiCount running(*call->state, &ApiState::dispatches);
+    const std::set<std::string> at_own_port = named_without_port(*targets);
     json::Object hosts;
     std::function<void(DiscoveryResult)> on_result = [&](const DiscoveryResult& result) {
         remember_scripts(*call->state, result);
+        remember_tags(*call->state, result, at_own_port);
         hosts.push_back({result.host, result.to_json()});
     };
     co_await call->snapshot->dispatch->discover(std::move(*targets), std::move(on_result));
@@ -206,7 +216,8 @@ asio::awaitable<HttpAnswer> api_run(Call call) {
     AuthRequest question = question_about(*call, "run", *targets);
     question.script = request->script;
     question.arguments = request->arguments;
-    if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
+    if (auto refused = co_await refused_by_auth(call, std::move(question), *targets))
+        co_return std::move(*refused);
     if (key->empty()) co_return co_await lock_and_run(call, std::move(*targets), request, nullptr);
     std::function<asio::awaitable<HttpAnswer>(ClaimKey)> first = [call, targets = *targets,
                                                                   request](ClaimKey claim) {
@@ -221,8 +232,12 @@ asio::awaitable<HttpAnswer> api_status(Call call) {
         return RunStore(directory).find(reqid);
     };
     const auto run = co_await offload<StoredRun>(call->state->runtime.pool(), file_timeout, std::move(work));
-    if (run) co_return json_answer(200, run->to_answer(true));
-    if (run.error().code == Errc::not_found) co_return api_error(404, "not found", run.error().message);
+    if (run) {
+        auto hidden = co_await hidden_by_policy(call, reqid, run->script, run->hosts);
+        if (hidden) co_return std::move(*hidden);
+        co_return json_answer(200, run->to_answer(true));
+    }
+    if (run.error().code == Errc::not_found) co_return no_such_run(reqid);
     co_return file_failure(run.error());
 }
 

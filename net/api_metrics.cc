@@ -143,11 +143,18 @@ void ApiMetrics::write(MetricsPage& page) const {
     page.family("ctrl_exec_auth_checks_total", "counter", "Questions to the auth hook or policy, by answer.");
     page.sample(auth_allowed_, {{"result", "allow"}});
     page.sample(auth_denied_, {{"result", "deny"}});
+    page.family("ctrl_exec_rate_blocks_total", "counter", "Addresses blocked for refused credentials.");
+    page.sample(rate_blocks_);
     page.family("ctrl_exec_run_store_failures_total", "counter", "Runs whose results could not be stored.");
     page.sample(store_failures_);
 }
 
 asio::awaitable<HttpAnswer> api_metrics(std::shared_ptr<const ApiCall> call) {
+    // A hook has been asked already, and knows no other word for this than "api".
+    if (call->snapshot->policy) {
+        AuthRequest question = api_question(*call, "metrics");
+        if (auto refused = co_await refused_by_auth(call, std::move(question))) co_return std::move(*refused);
+    }
     std::function<Result<Deployment>()> work = [call] { return read_deployment(call->snapshot->config); };
     const auto found =
         co_await offload<Deployment>(call->state->runtime.pool(), file_timeout, std::move(work));

@@ -26,6 +26,7 @@ class ApiMetrics {
     void count_run(std::string_view outcome, double seconds);  // of one host, see RunResult::outcome
     void count_ping(bool ok) { ++(ok ? pings_ok_ : pings_failed_); }
     void count_auth(bool allowed) { ++(allowed ? auth_allowed_ : auth_denied_); }
+    void count_rate_block() { ++rate_blocks_; }
     void count_store_failure() { ++store_failures_; }
 
     void write(MetricsPage& page) const;
@@ -40,6 +41,7 @@ class ApiMetrics {
     std::uint64_t pings_failed_ = 0;
     std::uint64_t auth_allowed_ = 0;
     std::uint64_t auth_denied_ = 0;
+    std::uint64_t rate_blocks_ = 0;
     std::uint64_t store_failures_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/allowlist.h"
+#include "core/base64.h"
 #include "core/digest.h"
 #include "core/utf8.h"
 #include "net/http_fields.h"
@@ -23,14 +24,24 @@ std::string path_of(std::string_view target) {
     return std::string(target.substr(0, target.find('?')));
 }
 
-// RFC 6750 section 2.1.
-std::string bearer_token(const HttpMessage& request) {
+// What follows the scheme in Authorization; "" when it names another one.
+std::string_view credentials(const HttpMessage& request, std::string_view scheme) {
     const std::string_view value = request.header("authorization");
-    constexpr std::string_view scheme = "bearer ";
-    if (value.size() < scheme.size() || !http::equal_ignoring_case(value.substr(0, scheme.size()), scheme))
+    if (value.size() <= scheme.size() || value[scheme.size()] != ' ' ||
+        !http::equal_ignoring_case(value.substr(0, scheme.size()), scheme))
         return {};
     const auto start = value.find_first_not_of(' ', scheme.size());
-    return start == std::string_view::npos ? std::string() : std::string(value.substr(start));
+    return start == std::string_view::npos ? std::string_view() : value.substr(start);
+}
+
+// Bearer is RFC 6750 section 2.1; Basic, RFC 7617, is what browsers have: the token is the password.
+void read_authorization(const HttpMessage& request, ApiCall& call) {
+    call.token = credentials(request, "bearer");
+    const auto basic = from_base64(credentials(request, "basic"));
+    const auto colon = basic ? basic->find(':') : std::string::npos;
+    if (colon == std::string::npos) return;
+    call.username = to_utf8(basic->substr(0, colon));
+    call.token = basic->substr(colon + 1);
 }
 
 Error bad(std::string message, std::string detail = {}) {
@@ -62,11 +73,11 @@ std::shared_ptr<const ApiCall> read_api_call(std::shared_ptr<const ApiSnapshot> 
     call->state = std::move(state);
     call->source_ip = std::move(source_ip);
     call->path = path_of(request.target);
-    call->token = bearer_token(request);
+    read_authorization(request, *call);
     if (!request.body.empty()) {
         auto value = json::parse(request.body, max_body);
         if (value && value->if_object() != nullptr) {
-            call->username = to_utf8(value->scalar("username"));
+            if (std::string user = value->scalar("username"); !user.empty()) call->username = to_utf8(user);
             if (std::string token = value->scalar("token"); !token.empty()) call->token = std::move(token);
             call->body = std::move(*value);
         } else {

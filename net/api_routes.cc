@@ -133,6 +133,16 @@ std::string_view pattern_of(std::string_view path) {
     return found == routes.end() ? std::string_view("none") : found->path;
 }
 
+// A browser asks its user for a token only when it is told to, and /docs is the one page for people.
+HttpAnswer with_challenge(HttpAnswer refused, const ApiCall& call) {
+    const bool guarded = call.snapshot->policy.has_value() || !call.snapshot->config.auth_hook.empty();
+    const bool known = call.snapshot->policy && call.snapshot->policy->knows(call.token);
+    if (call.path != "/docs" || refused.status != 403 || !guarded || known) return refused;
+    refused.status = 401;
+    refused.headers.emplace_back("WWW-Authenticate", "Basic realm=\"ctrl-exec\", charset=\"UTF-8\"");
+    return refused;
+}
+
 asio::awaitable<HttpAnswer> route(Call call) {
     const std::string methods = allowed_methods(call->path);
     const Route* found = find_route(call->request.method, call->path);
@@ -142,7 +152,7 @@ asio::awaitable<HttpAnswer> route(Call call) {
     if (!open && !preflight) {
         AuthRequest question = api_question(*call, "api");
         auto refused = co_await refused_by_auth(call, std::move(question));
-        if (refused) co_return std::move(*refused);
+        if (refused) co_return with_challenge(std::move(*refused), *call);
     }
     if (methods.empty()) co_return api_error(404, "not found");
     if (call->request.method == "OPTIONS") {

@@ -30,6 +30,9 @@ Result<std::shared_ptr<const ApiSnapshot>> ApiSnapshot::load(Runtime& runtime,
     TRY(snapshot->config, DispatcherConfig::load(config_path));
     TRY(Dispatch dispatch, Dispatch::create(runtime, snapshot->config, Dispatch::Connections::kept));
     snapshot->dispatch = std::make_shared<const Dispatch>(std::move(dispatch));
+    if (!snapshot->config.auth_policy.empty()) {
+        TRY(snapshot->policy, AuthPolicy::load(snapshot->config.auth_policy));
+    }
     TRY(snapshot->tls, load_tls(snapshot->config));
     return std::shared_ptr<const ApiSnapshot>(std::move(snapshot));
 }

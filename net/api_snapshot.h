@@ -3,8 +3,10 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "core/auth_policy.h"
 #include "core/dispatcher_config.h"
 #include "core/result.h"
 #include "net/dispatch.h"
@@ -17,6 +19,7 @@ struct ApiSnapshot {
     DispatcherConfig config;
     std::shared_ptr<TlsContext> tls;  // null: plain HTTP
     std::shared_ptr<const Dispatch> dispatch;
+    std::optional<AuthPolicy> policy;  // auth_policy
 
     // Errc::config with the remedy for what is missing or wrong. TLS needs api_cert and api_key, both of
     // them: with one alone the API would serve plain HTTP where TLS was meant.

@@ -19,7 +19,7 @@ class Runtime {
     asio::io_context& io() { return io_; }
     OffloadPool& pool() { return pool_; }
 
-    // // May be called again. Runs the loop until `main` is done and returns its value. What is still pending
+    // May be called again. Runs the loop until `main` is done and returns its value. What is still pending
     // then is destroyed with the Runtime. An exception out of `main` or any spawned coroutine is a bug: it
     // leaves run() and ends the process through cmd/main.cc.
     int run(std::function<asio::awaitable<int>()> main);

@@ -11,8 +11,8 @@
 A command is a line for sh, started in a new directory that holds copies of test/cli/fixture/, and in set-up/ a CA and a
 dispatcher's certificate of it. The program's names are first in PATH. A line `\\` says that the line before it has no
 line end. In files, <DIR> stands for the directory and <NOW> for the present time. In expectations <DIR>, <DATE>,
-<SERIAL>, <REQID>, <PORT>, <RTT> and <VERSION> stand for what differs from run to run; a value that the case or the
-fixture itself wrote is expected as written.
+<TOKEN>, <HASH>, <SERIAL>, <REQID>, <PORT>, <RTT> and <VERSION> stand for what differs from run to run; a value that the
+case or the fixture itself wrote is expected as written.
 
 A case is named after its command and what it shows; config, log, names, options and output are what commands share.
 
@@ -35,6 +35,8 @@ TIMEOUT = 60  # seconds, for one command
 NO_LINE_END = "\\"
 
 PLACEHOLDERS = [
+    ("<TOKEN>", r"\bce_[A-Za-z0-9_-]{43}"),
+    ("<HASH>", r"\b[0-9a-f]{64}\b"),
     ("<DATE>", r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),  # ISO 8601
     ("<DATE>", r"\b[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} GMT\b"),  # OpenSSL's
     ("<SERIAL>", r"\b[0-9a-fA-F]{32}\b"),

@@ -120,3 +120,18 @@ TEST_CASE("a misspelt key of the dispatcher is warned of and the rest is used") 
     REQUIRE(config.warnings.size() == 1);
     CHECK(mentions(config.warnings[0], "ctrl-exec.conf:4: unknown key 'prot'"));
 }
+
+TEST_CASE("the API's limit of refused credentials has a default, can be set, and can be off") {
+    CHECK(sound(required).api_rate_limit->text() == "100/60/60");
+    CHECK(sound(required + "api_rate_limit = 5/6/7\n").api_rate_limit->text() == "5/6/7");
+    CHECK_FALSE(sound(required + "api_rate_limit = off\n").api_rate_limit);
+    const auto bad = loaded(required + "api_rate_limit = none\n");
+    REQUIRE_FALSE(bad);
+    CHECK(bad.error().code == Errc::config);
+    CHECK(mentions(bad.error().message, "api_rate_limit: 'none' is not COUNT/WINDOW/BLOCK"));
+}
+
+TEST_CASE("a policy file is named by its path, and there is none by default") {
+    CHECK(sound(required).auth_policy == "");
+    CHECK(sound(required + "auth_policy = /etc/ctrl-exec/policy\n").auth_policy == "/etc/ctrl-exec/policy");
+}

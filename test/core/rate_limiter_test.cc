@@ -140,3 +140,15 @@ TEST_CASE("memory is capped: what has run out goes first, then whoever matters l
     CHECK_FALSE(connect(limits, "203.0.113.2", false, start + seconds(100)).evicted);
     CHECK(limits.size() == 3);  // the trusted one, the blocked one and the new one
 }
+
+TEST_CASE("how long an address is still blocked is known, in whole seconds") {
+    RateLimiter limits(RateLimit{2, seconds(60), seconds(30)}, probe, true);
+    CHECK(limits.blocked_for("10.0.0.1", start) == seconds(0));
+    limits.untrusted("10.0.0.1", false, start);
+    CHECK(limits.blocked_for("10.0.0.1", start) == seconds(0));
+    limits.untrusted("10.0.0.1", false, start);
+    CHECK(limits.blocked_for("10.0.0.1", start) == seconds(30));
+    CHECK(limits.blocked_for("10.0.0.1", start + std::chrono::milliseconds(29'001)) == seconds(1));
+    CHECK(limits.blocked_for("10.0.0.1", start + seconds(30)) == seconds(0));
+    CHECK(limits.blocked_for("10.0.0.2", start) == seconds(0));
+}

@@ -77,6 +77,26 @@ class ApiStates(Deployment):
             yield api
 
     @contextlib.contextmanager
+    def guarded(self):
+        """Only who has a token may ask."""
+        with self._serve_other("guarded", auth_policy=self._policy()) as api:
+            yield api
+
+    @contextlib.contextmanager
+    def limited(self):
+        """This address has been refused too often."""
+        with self._serve_other("limited", auth_policy=self._policy(), api_rate_limit="2/600/600") as api:
+            while send_once(api.address, "GET", "/").status != 429:
+                pass
+            yield api
+
+    def _policy(self):
+        policy = self.directory / "policy"
+        policy.write_text(f"sha256:{'0' * 64} * * *\n")
+        policy.chmod(0o600)
+        return policy
+
+    @contextlib.contextmanager
     def broken(self, document):
         """No directory of the state is one, and what is stored is not what it should be."""
         state = self.directory / "broken"

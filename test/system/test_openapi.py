@@ -117,7 +117,7 @@ class OpenApi(unittest.TestCase):
         walk.repeats(self.api)
         with self.states.running(self.api, self.document):
             walk.examples(self.api)
-        for state in (self.states.denying(), self.states.broken(self.document), self.states.busy(),
+        for state in (self.states.denying(), self.states.guarded(), self.states.limited(), self.states.broken(self.document), self.states.busy(),
                       self.states.stopping(self.document)):
             with state as api:
                 walk.examples(api)
