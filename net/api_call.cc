@@ -3,6 +3,7 @@
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include "core/log.h"
 #include "core/registry.h"
 #include "core/timestamp.h"
 
@@ -58,6 +59,11 @@ AuthRequest api_question(const ApiCall& call, std::string action) {
     question.source_ip = call.source_ip;
     question.time = now_seconds();
     return question;
+}
+
+HttpAnswer api_failed(std::string_view what, const Error& why) {
+    log_event(LogLevel::error, "api-fail", {{"ERROR", why.text()}, {"WHAT", std::string(what)}});
+    return api_error(500, what);
 }
 
 HttpAnswer api_unavailable(std::string_view why, std::string_view detail) {

@@ -82,6 +82,9 @@ asio::awaitable<Result<std::vector<std::string>>> registered_names(std::shared_p
 // {"ok":false,"error":TEXT}, with "detail" when there is one.
 HttpAnswer api_error(int status, std::string_view error, std::string_view detail = {});
 
+// 500 for a file of ours that cannot be read or written. Why, with its path, is for the log alone.
+HttpAnswer api_failed(std::string_view what, const Error& why);
+
 // {"ok":false,"error":WHY} with 503 and Retry-After.
 HttpAnswer api_unavailable(std::string_view why, std::string_view detail = {});
 

@@ -24,11 +24,6 @@ HttpAnswer bad_request(const Error& error) {
     return api_error(400, error.message, error.detail);
 }
 
-// Whatever is the matter with a file of ours is no fault of the client's, and no agent's.
-HttpAnswer file_failure(const Error& error) {
-    return api_error(500, error.message);
-}
-
 std::vector<std::string> names_of(const std::vector<Target>& targets) {
     std::vector<std::string> names;
     for (const auto& target : targets) names.push_back(target.host);
@@ -144,7 +139,7 @@ asio::awaitable<HttpAnswer> lock_and_run(Call call, std::vector<Target> targets,
                                          std::shared_ptr<const RunRequest> request, ClaimKey claim) {
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
     auto locks = co_await call->snapshot->dispatch->lock(targets, request);
-    if (!locks) co_return file_failure(locks.error());
+    if (!locks) co_return api_failed("the locks cannot be used", locks.error());
     if (!locks->conflicts.empty()) co_return locked(locks->conflicts);
     if (claim) {
         if (auto used = co_await claim()) co_return std::move(*used);
@@ -184,7 +179,7 @@ asio::awaitable<HttpAnswer> api_discovery(Call call) {
     auto targets = read_hosts(body, false);
     if (!targets) co_return bad_request(targets.error());
     if (targets->empty()) targets = co_await registered_targets(call);
-    if (!targets) co_return file_failure(targets.error());
+    if (!targets) co_return api_failed("the registry cannot be read", targets.error());
     if (names_one_twice(*targets))
         co_return api_error(400, "invalid host", "the answer has one member for each host");
     AuthRequest question = question_about(*call, "ping", *targets);
@@ -238,7 +233,7 @@ asio::awaitable<HttpAnswer> api_status(Call call) {
         co_return json_answer(200, run->to_answer(true));
     }
     if (run.error().code == Errc::not_found) co_return no_such_run(reqid);
-    co_return file_failure(run.error());
+    co_return api_failed("the stored run cannot be read", run.error());
 }
 
 }  // namespace ctrlexec

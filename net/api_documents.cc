@@ -66,7 +66,7 @@ asio::awaitable<HttpAnswer> api_docs(std::shared_ptr<const ApiCall>) {
 
 asio::awaitable<HttpAnswer> api_live_document(std::shared_ptr<const ApiCall> call) {
     const auto hosts = co_await registered_names(call);
-    if (!hosts) co_return api_error(500, "the registry cannot be read", hosts.error().message);
+    if (!hosts) co_return api_failed("the registry cannot be read", hosts.error());
     co_return live_document(*call->state, *hosts);
 }
 

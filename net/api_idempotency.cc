@@ -108,7 +108,7 @@ asio::awaitable<Found> earlier_answer(Call call, std::string name, std::string f
     };
     auto found = co_await offload<Found>(call->state->runtime.pool(), file_timeout, std::move(work));
     if (found) co_return std::move(*found);
-    co_return api_error(500, "the Idempotency-Key cannot be looked up", found.error().text());
+    co_return api_failed("the Idempotency-Key cannot be looked up", found.error());
 }
 
 // Without a record the promise cannot be kept, so then nothing is started.
@@ -122,7 +122,7 @@ asio::awaitable<Found> claim_key(Call call, std::string name, IdempotencyRecord 
     if (claimed) co_return std::nullopt;
     // Another API process on the same state was faster.
     if (claimed.error().code == Errc::exists) co_return co_await earlier_answer(call, name, fingerprint);
-    co_return api_error(500, "the Idempotency-Key cannot be stored, nothing was run", claimed.error().text());
+    co_return api_failed("the Idempotency-Key cannot be stored, nothing was run", claimed.error());
 }
 
 }  // namespace

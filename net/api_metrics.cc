@@ -158,7 +158,7 @@ asio::awaitable<HttpAnswer> api_metrics(std::shared_ptr<const ApiCall> call) {
     std::function<Result<Deployment>()> work = [call] { return read_deployment(call->snapshot->config); };
     const auto found =
         co_await offload<Deployment>(call->state->runtime.pool(), file_timeout, std::move(work));
-    if (!found) co_return api_error(500, "the registry cannot be read", found.error().text());
+    if (!found) co_return api_failed("the registry cannot be read", found.error());
     co_return metrics_page(*call->state, *found);
 }
 

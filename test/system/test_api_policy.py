@@ -373,5 +373,28 @@ class RefusedTooOften(WithPolicy):
         self.assertIn(f"{config}: api_rate_limit: '1/2' is not COUNT/WINDOW/BLOCK".encode(), done.stderr)
 
 
+class Browsers(WithPolicy):
+    """A browser asks its user for a token when the page for people says so, and nowhere else."""
+
+    def setUp(self):
+        self.deploy()
+        self.grant(line("known", "api", "-", "-"), line("scraper", "metrics", "-", "-"))
+        self.client = self.serve(auth_policy=self.policy)
+
+    def test_docs_asks_for_a_token(self):
+        for headers in ({}, bearer("guess"), basic("alice", "guess")):
+            self.assertEqual(self.client.call("GET", "/docs", None, headers), (401, UNKNOWN[1]))
+            self.assertEqual(self.client.headers["www-authenticate"], 'Basic realm="ctrl-exec", charset="UTF-8"')
+        self.assertEqual(self.client.call("GET", "/docs", None, basic("alice", "known"))[0], 200)
+
+    def test_other_routes_refuse(self):
+        self.assertEqual(self.client.call("GET", "/health"), UNKNOWN)
+        self.assertNotIn("www-authenticate", self.client.headers)
+
+    def test_metrics_are_an_action_of_their_own(self):
+        self.assertEqual(self.client.call("GET", "/metrics", None, bearer("known")), FORBIDDEN)
+        self.assertEqual(self.client.call("GET", "/metrics", None, bearer("scraper"))[0], 200)
+
+
 if __name__ == "__main__":
     unittest.main()
