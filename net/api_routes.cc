@@ -137,7 +137,8 @@ std::string_view pattern_of(std::string_view path) {
 HttpAnswer with_challenge(HttpAnswer refused, const ApiCall& call) {
     const bool guarded = call.snapshot->policy.has_value() || !call.snapshot->config.auth_hook.empty();
     const bool known = call.snapshot->policy && call.snapshot->policy->knows(call.token);
-    if (call.path != "/docs" || refused.status != 403 || !guarded || known) return refused;
+    const bool reads = call.request.method == "GET" || call.request.method == "HEAD";
+    if (call.path != "/docs" || !reads || refused.status != 403 || !guarded || known) return refused;
     refused.status = 401;
     refused.headers.emplace_back("WWW-Authenticate", "Basic realm=\"ctrl-exec\", charset=\"UTF-8\"");
     return refused;

@@ -1,5 +1,6 @@
 #include "net/child_run.h"
 
+#include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,11 +45,21 @@ Result<void> ChildRun::watch_exit(UniqueFd pidfd) {
     exit_.assign(pidfd.get(), failure);
     if (failure) return fail(Errc::io, "cannot watch a child process", failure.message());
     pidfd.release();
+    wait_for_exit();
+    return success();
+}
+
+// Asio's word alone is not enough: events that it has fetched for a descriptor which was closed meanwhile go
+// to the next one that gets its place in the reactor, and a wait, unlike a read, does not look again. A child
+// taken for dead would be killed by conclude().
+void ChildRun::wait_for_exit() {
     exit_.async_wait(asio::posix::descriptor_base::wait_read,
                      [self = shared_from_this()](const asio::error_code& error) {
-                         if (!error) self->child_exited();
+                         if (error) return;
+                         pollfd pidfd{self->exit_.native_handle(), POLLIN, 0};
+                         if (::poll(&pidfd, 1, 0) == 0) return self->wait_for_exit();
+                         self->child_exited();
                      });
-    return success();
 }
 
 Result<void> ChildRun::start_pumps(SpawnedChild child, std::string input) {

@@ -51,6 +51,7 @@ class ChildRun : public std::enable_shared_from_this<ChildRun> {
     using Step = void (ChildRun::*)();
 
     Result<void> watch_exit(UniqueFd pidfd);
+    void wait_for_exit();
     Result<void> start_pumps(SpawnedChild child, std::string input);
     void next_step_after(std::chrono::milliseconds delay, Step step);
     void run_timed_out();

@@ -9,6 +9,7 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
+#include <asio/posix/stream_descriptor.hpp>
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <chrono>
@@ -17,6 +18,7 @@
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -260,4 +262,36 @@ TEST_CASE("a cancelled run stops the child with TERM and says that it was cancel
     REQUIRE_FALSE(*slot);
     CHECK(slot->error().code == Errc::cancelled);
     CHECK(no_child_left());
+}
+
+TEST_CASE("an event that was meant for a closed descriptor does not end a child") {
+    asio::io_context io;
+    int pipes[2][2];
+    std::vector<asio::posix::stream_descriptor> ends;
+    for (auto& each : pipes) {
+        REQUIRE(::pipe2(each, O_CLOEXEC | O_NONBLOCK) == 0);
+        ends.emplace_back(io, each[0]);
+        REQUIRE(::write(each[1], "x", 1) == 1);
+    }
+    // Both events come out of the kernel in one batch. Whichever handler runs first closes the other end, and
+    // the child's pidfd gets its place in the reactor, together with the event that is already on its way.
+    const auto child = std::make_shared<ChildRun>(io.get_executor(), ChildLimits());
+    bool started = false;
+    for (std::size_t i = 0; i < 2; ++i) {
+        ends[i].async_wait(asio::posix::descriptor_base::wait_read, [&, i](const asio::error_code& error) {
+            if (error || started) return;
+            started = true;
+            ends[1 - i].close();
+            SpawnPlan plan = shell("sleep 0.3; exit 7");
+            plan.capture_output = false;
+            REQUIRE(child->start(plan, ""));
+        });
+    }
+    while (!child->finished() && io.run_one() > 0) {
+    }
+    const auto outcome = child->take_outcome();
+    REQUIRE(outcome);
+    CHECK(outcome->signal == 0);
+    CHECK(outcome->exit_status == 7);
+    for (const auto& each : pipes) ::close(each[1]);
 }
