@@ -631,7 +631,7 @@ AUTHORIZATION = [
     bearer("tab behind the scheme", " Bearer\tgood"),
     bearer("scheme alone", " Bearer"),
     bearer("scheme and blanks", " Bearer    "),
-    bearer("other scheme", " Basic Z29vZDpnb29k"),
+    bearer("other scheme", " Digest Z29vZDpnb29k"),
     bearer("scheme that ends like ours", " XBearer good"),
     bearer("token that is not UTF-8", " Bearer go\xffod"),
     bearer("token of 8000 letters", " Bearer " + "x" * 8000),

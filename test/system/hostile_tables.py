@@ -47,7 +47,10 @@ def wait_footprint(daemon, expected):
     try:
         poll("footprint", lambda: footprint(daemon.pid) == expected, seconds=8)
     except AssertionError:
-        files = sorted(os.readlink(file) for file in pathlib.Path(f"/proc/{daemon.pid}/fd").iterdir())
+        files = []
+        for file in pathlib.Path(f"/proc/{daemon.pid}/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed since
+                files.append(os.readlink(file))
         raise AssertionError(f"(open files, children) were {expected}, are {footprint(daemon.pid)}: {files}") from None
 
 

@@ -15,7 +15,7 @@ import fast_forward
 from api import Client, api_certificate, call_once, serve_api
 from deployment import BUILD, Deployment
 from hostile_api import PlainClient, get, no, parse_all, post
-from hostile_tables import wait_footprint, wait_without_peers
+from hostile_tables import footprint, wait_footprint, wait_without_peers
 from processes import DEADLINE, poll
 from test_full_disk import fill, small_disk
 from wire import TlsClient, split_address
@@ -71,6 +71,7 @@ class IdleConnections(unittest.TestCase):
                     self.assertEqual(one_answer(more)[0], 503, "one more is above the limit")
                 idle[0].sendall(get("/livez"))
                 self.assertTrue(idle[0].recv(4096).endswith(b"live\n"), "they are all still there")
+        poll("the server has seen their ends", lambda: footprint(self.api.pid)[0] < 100)
         wait_footprint(self.api, self.quiet)
 
     def test_what_a_large_request_took_is_given_back_while_the_connection_is_idle(self):
