@@ -41,7 +41,7 @@ def files(*suffixes, under="."):
         if here == pathlib.Path("subprojects"):
             skipped |= set(folders) - {"packagefiles"}
         folders[:] = sorted(set(folders) - skipped)
-        for name in sorted(names):
+        for name in sorted(set(names) - {".git"}):  # a file in a worktree
             if not suffixes or name.endswith(suffixes):
                 yield here / name
 
