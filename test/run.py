@@ -23,7 +23,7 @@ import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEBUG, RELEASE = ROOT / "build/debug", ROOT / "build/release"
-TIMEOUT = 600  # seconds, for one suite
+TIMEOUT = 1200  # seconds, for one suite
 PARALLEL = 3  # suites at once: most of a system test is waiting
 
 
