@@ -39,7 +39,8 @@ def one_answer(connection):
 
 
 class IdleConnections(unittest.TestCase):
-    COUNT = 10_000
+    # With sanitizers ten thousand take longer to open than the first of them may stay silent (30 s).
+    COUNT = 10_000 if BUILD == "release" else 2_000
 
     def setUp(self):
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -50,7 +51,7 @@ class IdleConnections(unittest.TestCase):
         self.api = serve_api(self.deployment)
         self.quiet = wait_without_peers(self.api)
 
-    def test_ten_thousand_cost_little_and_hold_up_nobody(self):
+    def test_idle_connections_cost_little_and_hold_up_nobody(self):
         call_once(self.api, "GET", "/livez")
         before = resident(self.api.pid)
         with contextlib.ExitStack() as stack:
@@ -66,7 +67,7 @@ class IdleConnections(unittest.TestCase):
                 started = time.monotonic()
                 for _ in range(100):
                     self.assertEqual(other.call("GET", "/health")[0], 200)
-                self.assertLess(time.monotonic() - started, 10)
+                self.assertLess(time.monotonic() - started, 10 if BUILD == "release" else 30)
                 with connect(self.api) as more:
                     self.assertEqual(one_answer(more)[0], 503, "one more is above the limit")
                 idle[0].sendall(get("/livez"))
