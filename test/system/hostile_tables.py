@@ -39,6 +39,13 @@ def footprint(pid):
     return len(os.listdir(f"/proc/{pid}/fd")), len(children)
 
 
+def open_files(pid):
+    """What the open files of a process are; what it closes meanwhile is left out."""
+    for file in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            yield os.readlink(file)
+
+
 def wait_footprint(daemon, expected):
     """Until the daemon has just so many open files and children: what it closes, it closes a moment later.
 
@@ -47,10 +54,7 @@ def wait_footprint(daemon, expected):
     try:
         poll("footprint", lambda: footprint(daemon.pid) == expected, seconds=8)
     except AssertionError:
-        files = []
-        for file in pathlib.Path(f"/proc/{daemon.pid}/fd").iterdir():
-            with contextlib.suppress(FileNotFoundError):  # closed since
-                files.append(os.readlink(file))
+        files = sorted(open_files(daemon.pid))
         raise AssertionError(f"(open files, children) were {expected}, are {footprint(daemon.pid)}: {files}") from None
 
 
@@ -58,7 +62,7 @@ def wait_without_peers(daemon):
     """The footprint of a daemon that has no connection open, only the socket on which it listens."""
 
     def sockets():
-        return sum(os.readlink(file).startswith("socket:") for file in pathlib.Path(f"/proc/{daemon.pid}/fd").iterdir())
+        return sum(file.startswith("socket:") for file in open_files(daemon.pid))
 
     poll("one socket", lambda: sockets() == 1)
     return footprint(daemon.pid)
