@@ -15,7 +15,7 @@ import threading
 from api import serve_api
 from deployment import BIN, Deployment, write_settings
 from openapi_exchange import Connection, send_bytes, send_once
-from processes import poll
+from processes import open_gate_until, poll
 
 PERMITTED = "https://console.example.net"
 HOOKS = 128  # that may run at the same time
@@ -129,12 +129,7 @@ class ApiStates(Deployment):
             poll("all hooks run", lambda: len(children.read_text().split()) == HOOKS)
             yield api
 
-            def all_have_ended():
-                with contextlib.suppress(OSError):  # ENXIO: none waits at this moment
-                    os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
-                return not any(each.is_alive() for each in waiting)
-
-            poll("all hooks have ended", all_have_ended)
+            open_gate_until(gate, lambda: not any(each.is_alive() for each in waiting))
 
     @contextlib.contextmanager
     def running(self, api, document):

@@ -1,5 +1,6 @@
 """Processes of system tests: waiting for a condition, finding what is left, daemons that are always ended."""
 
+import contextlib
 import os
 import pathlib
 import re
@@ -20,6 +21,17 @@ def poll(what, probe, seconds=DEADLINE):
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} s in vain: {what}")
         time.sleep(0.01)
+
+
+def open_gate_until(gate, have_ended):
+    """Lets go whoever waits to read the FIFO, again and again, until have_ended()."""
+
+    def all_have_ended():
+        with contextlib.suppress(OSError):  # ENXIO: none waits at this moment
+            os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
+        return have_ended()
+
+    poll("all who wait at the gate have ended", all_have_ended)
 
 
 def processes_naming(directory):

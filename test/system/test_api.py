@@ -1,6 +1,5 @@
 """The HTTP API: its routes as clients of 0.8.4 know them, and what they never have to know."""
 
-import contextlib
 import json
 import os
 import pathlib
@@ -14,7 +13,7 @@ import unittest
 
 from api import Client, call_once, serve_api
 from deployment import BIN, Deployment
-from processes import poll
+from processes import open_gate_until, poll
 from wire import split_address
 
 REQID = r"^[0-9a-f]{16}$"
@@ -324,12 +323,7 @@ class Access(unittest.TestCase):
         self.assertEqual(client.headers["retry-after"], "1")
         self.assertEqual(client.call("GET", "/livez")[0], 200)
 
-        def all_have_ended():
-            with contextlib.suppress(OSError):  # ENXIO: none waits at this moment
-                os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
-            return not children.read_text()
-
-        poll("all hooks have ended", all_have_ended)
+        open_gate_until(gate, lambda: not children.read_text())
         for each in waiting:
             self.assertTrue(each.makefile("rb").read().startswith(b"HTTP/1.1 200 "))
 

@@ -16,7 +16,7 @@ from api import Client, api_certificate, call_once, serve_api
 from deployment import BUILD, Deployment
 from hostile_api import PlainClient, get, no, parse_all, post
 from hostile_tables import footprint, wait_footprint, wait_without_peers
-from processes import DEADLINE, poll
+from processes import DEADLINE, open_gate_until, poll
 from test_full_disk import fill, small_disk
 from wire import TlsClient, split_address
 
@@ -223,12 +223,7 @@ class Memory(unittest.TestCase):
             for _ in range(20):
                 self.assertEqual(client.call("GET", "/livez", b"{}".ljust(16_000))[0], 200)
 
-        def all_have_ended():
-            with contextlib.suppress(OSError):  # ENXIO: none waits at this moment
-                os.close(os.open(gate, os.O_WRONLY | os.O_NONBLOCK))
-            return not children.read_text()
-
-        poll("all hooks have ended", all_have_ended)
+        open_gate_until(gate, lambda: not children.read_text())
         for each in waiting:
             self.assertEqual(one_answer(each)[0], 400)
             each.close()
