@@ -31,6 +31,17 @@ constexpr std::array<OptionSpec, 1> confirm_options{{
     {"--yes", "", "do not ask"},
 }};
 
+constexpr std::array<OptionSpec, 2> export_options{{
+    {"--out", "FILE", "a new file (default standard output)"},
+    {"--passphrase-file", "FILE",
+     "its first line is the passphrase; - for standard input (default: asked for)"},
+}};
+
+constexpr std::array<OptionSpec, 1> import_options{{
+    {"--passphrase-file", "FILE",
+     "its first line is the passphrase; - for standard input (default: asked for)"},
+}};
+
 constexpr std::array<OptionSpec, 4> request_options{{
     {"--background", "", "print only the request's id, wait for the answer in a background process"},
     {"--dispatcher", "HOST", "where the pairing listener runs (required)"},
@@ -49,11 +60,15 @@ constexpr std::array<OptionSpec, 5> token_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 19> table{{
+constinit const std::array<Applet, 24> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, no_options, dispatcher_approve},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
      no_options, dispatcher_deny},
+    {dispatcher, "export-ca-key", "", "write the CA's key, encrypted, for a backup",
+     "export-ca-key --out ca-key.pem", 0, 0, false, export_options, dispatcher_export_ca_key},
+    {dispatcher, "import-ca-key", "FILE", "put the CA's key back from a backup", "import-ca-key ca-key.pem",
+     1, 1, false, import_options, dispatcher_import_ca_key},
     {dispatcher, "list-agents", "", "list the registered agents", "list-agents", 0, 0, false, no_options,
      dispatcher_list_agents},
     {dispatcher, "list-locks", "", "list the runs that hold a lock now", "list-locks", 0, 0, false,
@@ -76,8 +91,14 @@ constinit const std::array<Applet, 19> table{{
      0, false, token_options, dispatcher_token},
     {dispatcher, "unpair", "NAME", "forget a registered agent", "unpair web-01", 1, 1, false, no_options,
      dispatcher_unpair},
+    {agent, "allow", "NAME PATH", "allow a script, and let the agent know",
+     "allow check-disk /opt/ctrl-exec-scripts/check-disk.sh", 2, 2, false, no_options, agent_allow},
+    {agent, "disallow", "NAME", "take a script off the allowlist, and let the agent know",
+     "disallow check-disk", 1, 1, false, no_options, agent_disallow},
     {agent, "pairing-status", "", "say whether this agent is paired", "pairing-status", 0, 0, false,
      no_options, agent_pairing_status},
+    {agent, "reload", "", "let the agent that serves here read its files again", "reload", 0, 0, false,
+     no_options, agent_reload},
     {agent, "request-pairing", "--dispatcher HOST", "ask a dispatcher for a certificate",
      "request-pairing --dispatcher ctrl.example.net", 0, 0, false, request_options, agent_request_pairing},
     {agent, "self-check", "", "check configuration, certificates and scripts", "self-check", 0, 0, false,

@@ -25,6 +25,7 @@ Result<DispatcherConfig> open_dispatcher(const Invocation& call) {
     const bool to_stderr = call.verb == "pairing-mode" && ::isatty(STDERR_FILENO) != 1;
     open_log("ctrl-exec-dispatcher", to_stderr ? LogFallback::to_stderr : LogFallback::discard);
     TRY(DispatcherConfig config, DispatcherConfig::load(call.text("--config", default_dispatcher_config)));
+    set_log_format(config.log_format);
     for (const auto& warning : config.warnings) print_error_line(call.program + ": warning: " + warning);
     return config;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cmd/command_line.h"
+#include "cmd/init_process.h"
 #include "cmd/print.h"
 
 namespace {
@@ -37,16 +38,9 @@ void occupy_standard_descriptors() {
     }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int execute(const std::vector<std::string>& arguments) {
     using namespace ctrlexec;
-    occupy_standard_descriptors();
-    std::signal(SIGXFSZ,
-                SIG_IGN);  // a file that may not grow is an error of write(2), with words and a clean-up
     try {
-        const std::vector<std::string> arguments(argv, argv + argc);
-        hide_token(argc, argv);
         const auto command = parse_command_line(arguments);
         if (!command) {
             print_error_line(command.error().message);
@@ -61,4 +55,16 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "ctrl-exec: internal error: %s\n", failure.what());
         return 1;
     }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    using namespace ctrlexec;
+    occupy_standard_descriptors();
+    std::signal(SIGXFSZ,
+                SIG_IGN);  // a file that may not grow is an error of write(2), with words and a clean-up
+    const std::vector<std::string> arguments(argv, argv + argc);
+    hide_token(argc, argv);
+    return run_with_init([&arguments] { return execute(arguments); });
 }

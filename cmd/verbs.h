@@ -5,8 +5,12 @@
 
 namespace ctrlexec {
 
+int container_healthcheck(const Invocation& call);
+
 int dispatcher_approve(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
+int dispatcher_export_ca_key(const Invocation& call);
+int dispatcher_import_ca_key(const Invocation& call);
 int dispatcher_list_agents(const Invocation& call);
 int dispatcher_list_locks(const Invocation& call);
 int dispatcher_list_requests(const Invocation& call);
@@ -21,7 +25,10 @@ int dispatcher_unpair(const Invocation& call);
 
 int api_serve(const Invocation& call);
 
+int agent_allow(const Invocation& call);
+int agent_disallow(const Invocation& call);
 int agent_pairing_status(const Invocation& call);
+int agent_reload(const Invocation& call);
 int agent_request_pairing(const Invocation& call);
 int agent_self_check(const Invocation& call);
 int agent_self_ping(const Invocation& call);

@@ -26,6 +26,7 @@ const std::vector<std::string_view> known_keys{
     "legacy_output_cap",
     "key",
     "key_type",
+    "log_format",
     "max_connections",
     "port",
     "rate_limit_disable",
@@ -33,6 +34,7 @@ const std::vector<std::string_view> known_keys{
     "rate_limit_volume",
     "revoked_serials",
     "script_dirs",
+    "shutdown_grace",
     "state_dir",
     "stdin_timeout",
 };
@@ -105,6 +107,8 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(config.rate_limit_volume, read_rate_limit(file, "rate_limit_volume", config.rate_limit_volume));
     TRY(config.rate_limit_probe, read_rate_limit(file, "rate_limit_probe", config.rate_limit_probe));
     TRY(config.rate_limit_disable, file.boolean("rate_limit_disable", false));
+    TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
+    TRY(config.log_format, read_log_format(file));
     TRY(config.legacy_output_cap, file.boolean("legacy_output_cap", true));
     for (const auto& entry : file.entries()) {
         if (entry.section == "tags") config.tags[entry.key] = entry.value;

@@ -7,6 +7,7 @@
 
 #include "core/address_list.h"
 #include "core/key_type.h"
+#include "core/log.h"
 #include "core/rate_limiter.h"
 #include "core/result.h"
 
@@ -36,7 +37,9 @@ struct AgentConfig {
     int auth_hook_timeout = 10;   // seconds
     std::string revoked_serials;  // by default config_dir/revoked-serials
     bool legacy_output_cap =
-        true;  // 60 KiB for a caller of the old implementation, which hangs on more than 64
+        true;                // 60 KiB for a caller of the old implementation, which hangs on more than 64
+    int shutdown_grace = 8;  // seconds for requests under way, their scripts' end included
+    LogFormat log_format = LogFormat::kv;
     std::map<std::string, std::string> tags;
     std::vector<std::string> warnings;
 

@@ -17,8 +17,14 @@
 namespace ctrlexec {
 namespace {
 
-// The reason why the line cannot be used, or nothing.
-std::optional<std::string> check(std::string_view name, std::string_view path) {
+bool lies_below(const std::string& path, const std::string& directory) {
+    const std::string prefix = directory == "/" ? directory : directory + "/";
+    return path.compare(0, prefix.size(), prefix) == 0;
+}
+
+}  // namespace
+
+std::optional<std::string> entry_problem(std::string_view name, std::string_view path) {
     if (!is_valid_script_name(name)) {
         return fmt::format("script name '{}' may hold only letters, digits, '_' and '-'",
                            printable(name.substr(0, 60)));
@@ -27,22 +33,6 @@ std::optional<std::string> check(std::string_view name, std::string_view path) {
     if (path.size() > 4000) return fmt::format("the path of '{}' is too long", name);
     return std::nullopt;
 }
-
-std::optional<std::string> resolve(const std::string& path) {
-    struct Free {
-        void operator()(char* text) const { ::free(text); }  // NOLINT: realpath allocates with malloc
-    };
-    const std::unique_ptr<char, Free> resolved(::realpath(path.c_str(), nullptr));
-    if (!resolved) return std::nullopt;
-    return std::string(resolved.get());
-}
-
-bool lies_below(const std::string& path, const std::string& directory) {
-    const std::string prefix = directory == "/" ? directory : directory + "/";
-    return path.compare(0, prefix.size(), prefix) == 0;
-}
-
-}  // namespace
 
 bool is_valid_script_name(std::string_view name) {
     return !name.empty() && name.size() <= 128 && std::all_of(name.begin(), name.end(), [](char c) {
@@ -62,7 +52,7 @@ Allowlist Allowlist::parse(const std::string& path, std::string_view text) {
         const std::string_view name = trim(content.substr(0, equals));
         const std::string_view target =
             equals == std::string_view::npos ? "" : trim(content.substr(equals + 1));
-        auto problem = check(name, target);
+        auto problem = entry_problem(name, target);
         if (equals == std::string_view::npos) problem = "expected 'name = /absolute/path'";
         if (!problem && content.find('\0') != std::string_view::npos) problem = "NUL byte";
         if (problem) {
@@ -85,11 +75,11 @@ Result<ApprovedProgram> Allowlist::approve(std::string_view name,
     const auto found = scripts_.find(std::string(name));
     if (found == scripts_.end()) return fail(Errc::denied, "script not permitted", "not in the allowlist");
     if (script_dirs.empty()) return ApprovedProgram(found->second);
-    const auto resolved = resolve(found->second);
+    const auto resolved = resolve_path(found->second);
     if (!resolved) return fail(Errc::denied, "script not permitted", found->second + " cannot be resolved");
     const bool inside =
         std::any_of(script_dirs.begin(), script_dirs.end(), [&](const std::string& directory) {
-            const auto real = resolve(directory);
+            const auto real = resolve_path(directory);
             return real && lies_below(*resolved, *real);
         });
     if (!inside) return fail(Errc::denied, "script not permitted", *resolved + " lies outside script_dirs");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,9 @@
 namespace ctrlexec {
 
 bool is_valid_script_name(std::string_view name);  // [A-Za-z0-9_-]+, at most 128
+
+// The reason why a line with these two cannot be used, or nothing.
+std::optional<std::string> entry_problem(std::string_view name, std::string_view path);
 
 class Allowlist {
   public:

@@ -35,6 +35,7 @@ const std::vector<std::string_view> known_keys{
     "connect_timeout",
     "key",
     "key_type",
+    "log_format",
     "max_parallel",
     "pairing_allow_cn_mismatch",
     "pairing_bind",
@@ -114,6 +115,7 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     }
     TRY(config.api_cors_origins, read_origins(file));
     TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
+    TRY(config.log_format, read_log_format(file));
     config.warnings = file.unknown_keys(known_keys);
     return config;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/key_type.h"
+#include "core/log.h"
 #include "core/rate_limiter.h"
 #include "core/result.h"
 
@@ -46,6 +47,7 @@ struct DispatcherConfig {
     int api_max_dispatches = 256;               // requests to agents under way at the same time
     std::vector<std::string> api_cors_origins;  // "https://console.example.net"; empty: no other origin
     int shutdown_grace = 8;                     // seconds for dispatches under way
+    LogFormat log_format = LogFormat::kv;
     std::vector<std::string> warnings;
 
     std::string agents_dir() const { return state_dir + "/agents"; }

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 
@@ -71,6 +72,8 @@ std::string_view remedy(int error_number) {
             return "a part of the path is not a directory";
         case EISDIR:
             return "a directory is in the way";
+        case EBUSY:
+            return "it is a mount of its own and cannot be replaced; mount its directory instead";
         case EMFILE:
         case ENFILE:
             return "raise the limit of open files";
@@ -238,6 +241,15 @@ Result<void> remove_files_before(const std::string& directory, std::int64_t cuto
 bool file_exists(const std::string& path) {
     struct stat status {};
     return ::stat(path.c_str(), &status) == 0;
+}
+
+std::optional<std::string> resolve_path(const std::string& path) {
+    struct Free {
+        void operator()(char* text) const { ::free(text); }  // NOLINT: realpath allocates with malloc
+    };
+    const std::unique_ptr<char, Free> resolved(::realpath(path.c_str(), nullptr));
+    if (!resolved) return std::nullopt;
+    return std::string(resolved.get());
 }
 
 std::int64_t modified_at(const std::string& path) {

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -68,6 +69,9 @@ Result<void> remove_files_before(const std::string& directory, std::int64_t cuto
 std::string directory_of(const std::string& path);
 
 bool file_exists(const std::string& path);
+
+// The path with every symlink resolved (realpath(3)); nothing when it does not exist.
+std::optional<std::string> resolve_path(const std::string& path);
 
 // Nanoseconds since the epoch, 0 when there is no such file.
 std::int64_t modified_at(const std::string& path);

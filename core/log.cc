@@ -10,9 +10,12 @@
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 #include <mutex>
 #include <vector>
 
+#include "core/json.h"
+#include "core/timestamp.h"
 #include "core/unique_fd.h"
 #include "core/utf8.h"
 
@@ -28,6 +31,8 @@ struct LogState {
     std::string socket_path;  // "" when lines do not go to syslog
     UniqueFd socket;
     bool to_stderr = false;
+    bool in_container = false;
+    LogFormat format = LogFormat::kv;
 };
 
 LogState& state() {
@@ -46,10 +51,14 @@ UniqueFd connect_syslog(const std::string& path) {
     return fd;
 }
 
-std::string quoted(std::string_view value) {
-    const bool cut = value.size() > max_value;
+std::string shown(std::string_view value) {
     std::string text = printable(value.substr(0, max_value));
-    if (cut) text += "…";
+    if (value.size() > max_value) text += "…";
+    return text;
+}
+
+std::string quoted(std::string_view value) {
+    const std::string text = shown(value);
     if (text.find_first_of(" \t\"=\\") == std::string::npos) return text;
     std::string out = "\"";
     for (const char c : text) {
@@ -57,6 +66,31 @@ std::string quoted(std::string_view value) {
         out += c;
     }
     return out + "\"";
+}
+
+std::string_view level_name(LogLevel level) {
+    switch (level) {
+        case LogLevel::error:
+            return "error";
+        case LogLevel::warning:
+            return "warning";
+        case LogLevel::notice:
+            return "notice";
+        case LogLevel::info:
+            return "info";
+        case LogLevel::debug:
+            break;
+    }
+    return "debug";
+}
+
+// Without those that have no value, sorted by key.
+std::vector<LogField> present(std::initializer_list<LogField> fields) {
+    std::vector<LogField> sorted;
+    std::copy_if(fields.begin(), fields.end(), std::back_inserter(sorted),
+                 [](const LogField& field) { return !field.second.empty(); });
+    std::sort(sorted.begin(), sorted.end());
+    return sorted;
 }
 
 void write_stderr(const std::string& line) {
@@ -99,7 +133,7 @@ void open_log(std::string tag, LogFallback fallback) {
     log.tag = std::move(tag);
     log.socket.reset();
     log.to_stderr = fallback == LogFallback::to_stderr;
-    log.socket_path = "/dev/log";
+    log.socket_path = log.in_container && log.to_stderr ? "" : "/dev/log";
     if (const char* wish = std::getenv("CTRL_EXEC_LOG"); wish != nullptr && *wish != '\0') {
         const bool is_path = *wish == '/';
         log.socket_path = is_path ? wish : "";
@@ -107,20 +141,40 @@ void open_log(std::string tag, LogFallback fallback) {
     }
 }
 
+Result<LogFormat> read_log_format(const ConfigFile& file) {
+    TRY(const std::size_t choice, file.choice("log_format", 0, {"kv", "json"}));
+    return choice == 0 ? LogFormat::kv : LogFormat::json;
+}
+
+void log_as_container() {
+    state().in_container = true;
+}
+
+void set_log_format(LogFormat format) {
+    auto& log = state();
+    const std::lock_guard lock(log.mutex);
+    log.format = format;
+}
+
 std::string format_event(std::string_view action, std::initializer_list<LogField> fields) {
-    std::vector<LogField> sorted(fields);
-    std::sort(sorted.begin(), sorted.end());
     std::string line = fmt::format("ACTION={}", action);
-    for (const auto& [key, value] : sorted) {
-        if (!value.empty()) line += fmt::format(" {}={}", key, quoted(value));
-    }
+    for (const auto& [key, value] : present(fields)) line += fmt::format(" {}={}", key, quoted(value));
     return line;
+}
+
+std::string format_event_json(LogLevel level, std::string_view tag, std::string_view action,
+                              std::initializer_list<LogField> fields) {
+    json::Object line{
+        {"time", iso8601(now_seconds())}, {"level", level_name(level)}, {"tag", tag}, {"ACTION", action}};
+    for (const auto& [key, value] : present(fields)) line.push_back({std::string(key), shown(value)});
+    return json::dump(json::Value(std::move(line)));
 }
 
 void log_event(LogLevel level, std::string_view action, std::initializer_list<LogField> fields) {
     auto& log = state();
-    const std::string line = format_event(action, fields);
     const std::lock_guard lock(log.mutex);  // workers log too
+    const std::string line = log.format == LogFormat::json ? format_event_json(level, log.tag, action, fields)
+                                                           : format_event(action, fields);
     if (!log.socket_path.empty() && send_syslog(log, level, line)) return;
     if (log.to_stderr) write_stderr(line);
 }

@@ -34,6 +34,11 @@ bool is_ip_address(std::string_view text) {
     return is_ipv6(text) || is_address(AF_INET, text);
 }
 
+std::string own_address(const std::string& bind) {
+    if (bind.empty() || bind == "0.0.0.0") return "127.0.0.1";
+    return bind == "::" ? "::1" : bind;
+}
+
 std::string host_port(std::string_view host, int port) {
     return host.find(':') == std::string_view::npos ? fmt::format("{}:{}", host, port)
                                                     : fmt::format("[{}]:{}", host, port);

@@ -24,6 +24,10 @@ Result<std::vector<Target>> parse_targets(std::span<const std::string> words, in
 
 bool is_ip_address(std::string_view text);  // IPv4 dotted quad or IPv6, without zone
 
+// Where a server that was bound to `bind` can be reached from its own host: loopback when that is every
+// address.
+std::string own_address(const std::string& bind);
+
 // "host:port", IPv6 in brackets.
 std::string host_port(std::string_view host, int port);
 

@@ -4,6 +4,7 @@
 
 #include <asio/redirect_error.hpp>
 
+#include <algorithm>
 #include <asio/use_awaitable.hpp>
 #include <csignal>
 
@@ -16,10 +17,8 @@
 namespace ctrlexec {
 namespace {
 
-// Together inside the 10 s that container engines give; a script that ignores TERM gets KILL after 2 s.
-constexpr std::chrono::seconds drain_timeout{5};
-constexpr std::chrono::seconds terminate_timeout{3};
-constexpr HttpLimits request_limits{};  // 1 MiB, 32 headers: the baseline's
+constexpr std::chrono::seconds terminate_timeout{3};  // a script that ignores TERM gets KILL after 2 s
+constexpr HttpLimits request_limits{};                // 1 MiB, 32 headers: the baseline's
 
 void log_warnings(const AgentSnapshot& snapshot) {
     for (const auto& text : snapshot.config.warnings)
@@ -43,6 +42,10 @@ void log_start(const AgentSnapshot& snapshot, const std::string& address) {
 
 void log_stop(bool drained) {
     log_event(LogLevel::notice, "stop", {{"DRAINED", drained ? "yes" : "no"}});
+}
+
+void log_no_control(const Error& why) {
+    log_event(LogLevel::warning, "config-warn", {{"TEXT", why.text()}});
 }
 
 void log_ip_block(const std::string& peer) {
@@ -81,29 +84,48 @@ Result<std::unique_ptr<AgentServer>> AgentServer::create(Runtime& runtime, std::
         new AgentServer(runtime, std::move(config_path), std::move(allowlist_path)));
     TRY(server->snapshot_, AgentSnapshot::load(server->config_path_, server->allowlist_path_));
     const AgentConfig& config = server->snapshot_->config;
+    set_log_format(config.log_format);
     server->limiter_ = make_limiter(config);
     TRY(server->listener_, Listener::open(runtime, config.bind, config.port));
+    auto control =
+        AgentControl::open(runtime, server->config_path_, [agent = server.get()] { return agent->reload(); });
+    if (control) {
+        server->control_ = std::move(*control);
+    } else {
+        log_no_control(control.error());
+    }
     log_warnings(*server->snapshot_);
     return server;
 }
 
-void AgentServer::reload() {
+Result<void> AgentServer::reload() {
     auto loaded = AgentSnapshot::load(config_path_, allowlist_path_);
     if (!loaded) {
         log_event(LogLevel::error, "config-warn",
                   {{"TEXT", "reload failed, the previous configuration stays: " + loaded.error().text()}});
-        return;
+        return std::move(loaded).error();
     }
     snapshot_ = std::move(*loaded);
+    set_log_format(snapshot_->config.log_format);
     limiter_ = make_limiter(snapshot_->config);  // the operator's way to lift a block
     log_warnings(*snapshot_);
     log_event(LogLevel::info, "reload", {{"SCRIPTS", std::to_string(snapshot_->allowlist.scripts().size())}});
+    return success();
+}
+
+asio::awaitable<bool> AgentServer::drain() {
+    const std::chrono::seconds grace(snapshot_->config.shutdown_grace);
+    const bool drained = co_await listener_->drain(grace - std::min(grace, terminate_timeout));
+    if (drained) co_return true;
+    children_.terminate_all();
+    co_return co_await listener_->drain(std::min(grace, terminate_timeout));
 }
 
 asio::awaitable<int> AgentServer::serve() {
     log_start(*snapshot_, address());
-    std::function<void()> on_hangup = [this] { reload(); };
+    std::function<void()> on_hangup = [this] { (void)reload(); };
     runtime_.spawn(on_each_signal(hangup_, std::move(on_hangup)));
+    if (control_) runtime_.spawn(control_->serve());
     runtime_.spawn(listener_->accept_loop(static_cast<std::size_t>(snapshot_->config.max_connections),
                                           [this](asio::ip::tcp::socket socket, std::string peer) {
                                               return session(std::move(socket), std::move(peer));
@@ -111,11 +133,7 @@ asio::awaitable<int> AgentServer::serve() {
     std::error_code ignored;
     co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     listener_->stop();
-    bool drained = co_await listener_->drain(drain_timeout);
-    if (!drained) {
-        children_.terminate_all();
-        drained = co_await listener_->drain(terminate_timeout);
-    }
+    const bool drained = co_await drain();
     listener_->close_sessions();
     log_stop(drained);
     co_return 0;

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/rate_limiter.h"
+#include "net/agent_control.h"
 #include "net/agent_snapshot.h"
 #include "net/listener.h"
 #include "net/running_children.h"
@@ -23,14 +24,16 @@ class AgentServer {
     std::string address() const { return listener_->address(); }
     const AgentSnapshot& snapshot() const { return *snapshot_; }
 
-    // Serves until SIGTERM or SIGINT, then drains: running scripts get `drain_timeout`, then TERM, then
-    // KILL, and their callers an answer. SIGHUP reloads.
+    // Serves until SIGTERM or SIGINT, then drains within `shutdown_grace`: running scripts may end by
+    // themselves, in its last seconds get TERM, then KILL, and their callers an answer. SIGHUP reloads, and
+    // so does the control socket.
     asio::awaitable<int> serve();
 
   private:
     AgentServer(Runtime& runtime, std::string config_path, std::string allowlist_path);
     asio::awaitable<void> session(asio::ip::tcp::socket socket, std::string peer_ip);
-    void reload();
+    Result<void> reload();
+    asio::awaitable<bool> drain();
     void count_stranger(const std::string& ip, bool failed);
     void count_friend(const std::string& ip);
 
@@ -43,6 +46,7 @@ class AgentServer {
     std::shared_ptr<const AgentSnapshot> snapshot_;
     RateLimiter limiter_;
     std::shared_ptr<Listener> listener_;
+    std::unique_ptr<AgentControl> control_;  // null when another agent has its name
 };
 
 }  // namespace ctrlexec

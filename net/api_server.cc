@@ -72,6 +72,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(Runtime& runtime, std::stri
     std::unique_ptr<ApiServer> server(new ApiServer(runtime, std::move(config_path)));
     TRY(server->snapshot_, ApiSnapshot::load(runtime, server->config_path_));
     const DispatcherConfig& config = server->snapshot_->config;
+    set_log_format(config.log_format);
     server->state_->begin_anew(config);
     TRY(server->listener_, Listener::open(runtime, config.api_bind, config.api_port));
     server->state_->open_connections = [listener = server->listener_.get()] {
@@ -89,6 +90,7 @@ void ApiServer::reload() {
         return;
     }
     snapshot_ = std::move(*loaded);
+    set_log_format(snapshot_->config.log_format);
     state_->begin_anew(snapshot_->config);
     log_warnings(*snapshot_);
     log_event(LogLevel::info, "reload", {});

@@ -116,6 +116,48 @@ TEST_CASE("an event is its action, then its fields sorted by key, empty ones lef
           "ACTION=run EXIT=0 REQID=63b9 SCRIPT=deploy");
 }
 
+TEST_CASE("as JSON an event has the same fields in the same order") {
+    const std::string line =
+        format_event_json(LogLevel::notice, "ctrl-exec-agent", "run",
+                          {{"SCRIPT", "two words"}, {"EXIT", "0"}, {"ERROR", ""}, {"A", "\"\n\xff"}});
+    std::smatch parts;
+    REQUIRE(std::regex_match(line, parts, std::regex(R"(\{"time":"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)",(.*)
+})")));
+    CHECK(parts[2] == R"("level":"notice","tag":"ctrl-exec-agent","ACTION":"run","A":"\"\\x0A�","EXIT":"0","SCRIPT":"two words")");
+}
+
+TEST_CASE("the format can be changed at any time") {
+    const std::string text = stderr_of([] {
+        const LogTo log("stderr");
+        log_event(LogLevel::info, "one", {});
+        set_log_format(LogFormat::json);
+        log_event(LogLevel::error, "two", {{"K", "v"}});
+        set_log_format(LogFormat::kv);
+        log_event(LogLevel::info, "three", {});
+    });
+    CHECK(std::regex_match(
+        text, std::regex("ACTION=one\n\\{.*\"level\":\"error\",\"tag\":\"ctrl-exec-test\",\"ACTION\":"
+                         "\"two\",\"K\":\"v\"\\}\nACTION=three\n")));
+}
+
+TEST_CASE("what a container runs logs to stderr although there is a syslog socket, unless told otherwise") {
+    const TempDir dir;
+    const Syslog syslog(dir / "log");
+    CHECK(stderr_of([] {
+              log_as_container();
+              open_log("ctrl-exec-test", LogFallback::to_stderr);
+              log_event(LogLevel::info, "here", {});
+              open_log("ctrl-exec-test", LogFallback::discard);
+              log_event(LogLevel::info, "a-command", {});
+          }) == "ACTION=here\n");
+    CHECK(stderr_of([&] {
+              log_as_container();
+              const LogTo log(dir / "log", LogFallback::to_stderr);
+              log_event(LogLevel::info, "there", {});
+          }) == "");
+    CHECK(mentions(syslog.next(), "ACTION=there"));
+}
+
 TEST_CASE("a value is quoted when it could be taken for something else") {
     struct Row {
         std::string value, text;
