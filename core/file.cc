@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 
 #include "core/digest.h"
@@ -56,47 +55,12 @@ Result<std::string> write_temporary(const std::string& path, std::string_view da
     return temporary;
 }
 
-std::string_view remedy(int error_number) {
-    switch (error_number) {
-        case EACCES:
-        case EPERM:
-            return "check owner and mode, or run as the right user";
-        case ENOSPC:
-        case EDQUOT:
-            return "free some space on that file system";
-        case EROFS:
-            return "the file system is read-only; mount a writable volume there";
-        case ENOENT:
-            return "create it, or correct the path";
-        case ENOTDIR:
-            return "a part of the path is not a directory";
-        case EISDIR:
-            return "a directory is in the way";
-        case EBUSY:
-            return "it is a mount of its own and cannot be replaced; mount its directory instead";
-        case EMFILE:
-        case ENFILE:
-            return "raise the limit of open files";
-        default:
-            return "";
-    }
-}
-
 }  // namespace
 
 std::string directory_of(const std::string& path) {
     const auto slash = path.rfind('/');
     if (slash == std::string::npos) return ".";
     return slash == 0 ? "/" : path.substr(0, slash);
-}
-
-Error errno_error(std::string_view what, const std::string& path, int error_number) {
-    std::string message = fmt::format("cannot {} {}: {}", what, path, std::strerror(error_number));
-    if (const auto hint = remedy(error_number); !hint.empty()) message += fmt::format("; {}", hint);
-    const Errc code = error_number == ENOENT   ? Errc::not_found
-                      : error_number == EEXIST ? Errc::exists
-                                               : Errc::io;
-    return fail(code, std::move(message));
 }
 
 Result<std::string> read_file(const std::string& path, std::size_t max_bytes) {
@@ -265,16 +229,7 @@ Result<void> check_writable(const std::string& directory) {
         ::unlink(probe.c_str());
         return success();
     }
-    const int saved = errno;
-    struct stat status {};
-    if ((saved == EACCES || saved == EPERM) && ::stat(directory.c_str(), &status) == 0) {
-        return fail(
-            Errc::io,
-            fmt::format("cannot write to {}: it belongs to uid {}, we run as uid {}; chown it, or run "
-                        "as its owner",
-                        directory, status.st_uid, ::geteuid()));
-    }
-    return errno_error("write to", directory, saved);
+    return errno_error("write to", directory, errno);
 }
 
 Result<FileLock> FileLock::acquire(const std::string& path, Wait wait) {

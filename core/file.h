@@ -97,7 +97,8 @@ class FileLock {
     std::string path_;
 };
 
-// "path: No space left on device" with the remedy for the errno values people meet.
+// "cannot WHAT PATH: No space left on device" with the remedy for the errno values people meet. Where we lack
+// a permission it names the path that is in the way, its owner and our uid.
 Error errno_error(std::string_view what, const std::string& path, int error_number);
 
 }  // namespace ctrlexec

@@ -123,6 +123,46 @@ TEST_CASE("a directory that is not ours is said to be whose") {
           }) == 0);
 }
 
+TEST_CASE("a missing permission names the path that is in the way, its owner and us") {
+    const TempDir dir;
+    REQUIRE(::chmod(dir.path().c_str(), 0755) == 0);
+    const std::string secret = dir.put("secret", "x", 0600);
+    const std::string closed = dir.directory("closed", 0700);
+    const std::string lock = dir.put("lock", "", 0600);
+    const uid_t owner = ::geteuid();
+    CHECK(as_ordinary_user([&] {
+              const auto names = [&](const auto& result, const std::string& path) {
+                  return fails_with(result, path + " belongs to uid " + std::to_string(owner) +
+                                                ", we run as uid " + std::to_string(::geteuid()) +
+                                                "; chown it, or run as its owner");
+              };
+              if (!names(read_file(secret, 10), secret)) return 1;
+              if (!names(read_file(closed + "/sub/f", 10), closed)) return 2;
+              if (!names(write_file_atomic(secret, "y", 0600), dir.path())) return 3;
+              if (!names(create_file_atomic(closed + "/f", "y", 0600), closed)) return 4;
+              if (!names(make_directories(dir / "new/sub", 0755), dir.path())) return 5;
+              if (!names(FileLock::acquire(lock, FileLock::Wait::no), lock)) return 6;
+              if (!names(FileLock::acquire(dir / "other-lock", FileLock::Wait::no), dir.path())) return 7;
+              if (!names(list_directory(closed, 10), closed)) return 8;
+              if (!names(remove_file(secret), dir.path())) return 9;
+              return 0;
+          }) == 0);
+}
+
+TEST_CASE("a mode that shuts us out of what is ours is told as it is") {
+    const TempDir dir;
+    REQUIRE(::chmod(dir.path().c_str(), 0777) == 0);
+    CHECK(as_ordinary_user([&] {
+              const std::string mine = dir / "mine";
+              if (::mkdir(mine.c_str(), 0500) != 0) return 1;
+              const auto written = write_file_atomic(mine + "/f", "x", 0600);
+              return fails_with(written,
+                                mine + " is ours (uid " + std::to_string(::geteuid()) + ") and has mode 0500")
+                         ? 0
+                         : 2;
+          }) == 0);
+}
+
 TEST_CASE("a file that may not be read or written says so, and is not called missing") {
     const TempDir dir;
     REQUIRE(::chmod(dir.path().c_str(), 0755) == 0);
