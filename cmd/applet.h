@@ -9,7 +9,8 @@
 
 namespace ctrlexec {
 
-enum class Role { dispatcher, agent, api };
+// container: what images run; `ctrl-exec VERB` alone, without a link of its own.
+enum class Role { dispatcher, agent, api, container };
 
 struct OptionSpec {
     std::string_view name;   // with its dashes

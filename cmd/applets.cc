@@ -27,7 +27,12 @@ constexpr std::array<OptionSpec, 1> api_options{{
     {"--config", "FILE", "configuration file (default /etc/ctrl-exec/ctrl-exec.conf)"},
 }};
 
-constexpr std::array<OptionSpec, 1> confirm_options{{
+constexpr std::array<OptionSpec, 1> missing_options{{
+    {"--if-missing", "", "what is there is kept, and that is success"},
+}};
+
+constexpr std::array<OptionSpec, 2> confirm_options{{
+    {"--if-missing", "", "what is there is kept, and that is success"},
     {"--yes", "", "do not ask"},
 }};
 
@@ -42,11 +47,12 @@ constexpr std::array<OptionSpec, 1> import_options{{
      "its first line is the passphrase; - for standard input (default: asked for)"},
 }};
 
-constexpr std::array<OptionSpec, 4> request_options{{
+constexpr std::array<OptionSpec, 5> request_options{{
     {"--background", "", "print only the request's id, wait for the answer in a background process"},
     {"--dispatcher", "HOST", "where the pairing listener runs (required)"},
     {"--port", "N", "its port (default 7444)"},
     {"--timeout", "N", "seconds to wait for the operator, at most 600 (default 600; with --background 30)"},
+    {"--wait", "", "ask again until the dispatcher listens and the operator has answered"},
 }};
 
 constexpr std::array<OptionSpec, 5> token_options{{
@@ -57,10 +63,23 @@ constexpr std::array<OptionSpec, 5> token_options{{
     {"--scripts", "LIST", "which scripts: names with * and ?"},
 }};
 
+constexpr std::array<OptionSpec, 1> container_options{{
+    {"--config", "FILE", "configuration file (default that of the role)"},
+}};
+
+constexpr std::array<OptionSpec, 2> entrypoint_options{{
+    {"--configure", "", "make what is missing, and exit"},
+    {"--state-dir", "DIR", "state_dir of a configuration file that is made (default that of the role)"},
+}};
+
+constexpr std::array<OptionSpec, 1> healthcheck_options{{
+    {"--ready", "", "whether it takes work, too"},
+}};
+
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 24> table{{
+constinit const std::array<Applet, 26> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, no_options, dispatcher_approve},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
@@ -83,7 +102,7 @@ constinit const std::array<Applet, 24> table{{
      "run web-01 web-02 deploy -- v1.2", 2, -1, true, no_options, dispatcher_run},
     {dispatcher, "run-status", "REQID", "show the stored results of a finished run",
      "run-status b50b5826213a74c8", 1, 1, false, no_options, dispatcher_run_status},
-    {dispatcher, "setup-ca", "", "make the certificate authority", "setup-ca", 0, 0, false, no_options,
+    {dispatcher, "setup-ca", "", "make the certificate authority", "setup-ca", 0, 0, false, missing_options,
      dispatcher_setup_ca},
     {dispatcher, "setup-ctrl-exec", "", "make the dispatcher's key and certificate", "setup-ctrl-exec", 0, 0,
      false, confirm_options, dispatcher_setup_ctrl_exec},
@@ -109,6 +128,10 @@ constinit const std::array<Applet, 24> table{{
      agent_serve},
     {api, "serve", "", "serve the HTTP API", "--config /etc/ctrl-exec/ctrl-exec.conf", 0, 0, false,
      no_options, api_serve},
+    {container, "entrypoint", "dispatcher|agent", "what a container runs: sets up, then serves",
+     "entrypoint dispatcher --configure", 1, 1, false, entrypoint_options, container_entrypoint},
+    {container, "healthcheck", "[dispatcher|agent]", "say whether the server here answers", "healthcheck --ready agent",
+     0, 1, false, healthcheck_options, container_healthcheck},
 }};
 
 constexpr std::array<Link, 5> link_table{{
@@ -128,6 +151,7 @@ std::span<const Applet> applets() {
 std::span<const OptionSpec> common_options(Role role) {
     if (role == agent) return agent_options;
     if (role == api) return api_options;
+    if (role == container) return container_options;
     return dispatcher_options;
 }
 
@@ -136,7 +160,16 @@ std::span<const Link> links() {
 }
 
 std::string_view role_program(Role role) {
-    return role == agent ? "ctrl-exec-agent" : role == api ? "ctrl-exec-api" : "ctrl-exec-dispatcher";
+    switch (role) {
+        case agent:
+            return "ctrl-exec-agent";
+        case api:
+            return "ctrl-exec-api";
+        case container:
+            return "ctrl-exec";
+        default:
+            return "ctrl-exec-dispatcher";
+    }
 }
 
 }  // namespace ctrlexec

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <optional>
 
@@ -85,6 +86,32 @@ std::string find_verb(const Caller& caller) {
         if (word.find('=') == std::string::npos && takes_value(caller.role, word)) ++i;
     }
     return {};
+}
+
+// `ctrl-exec entrypoint …`: verbs of containers have no role to be named by. Asked only when the dispatcher,
+// whose role is implied, has no such verb.
+void find_container_verb(Caller& caller) {
+    if (!caller.any_role || find_applet(caller.role, find_verb(caller)) != nullptr) return;
+    Caller container = caller;
+    container.role = Role::container;
+    container.any_role = false;
+    if (find_applet(Role::container, find_verb(container)) != nullptr) caller = std::move(container);
+}
+
+// `ctrl-exec` alone in a container whose environment says what it is to be.
+Result<void> take_role_from_environment(Caller& caller) {
+    const char* role = std::getenv("ROLE");
+    if (!caller.any_role || !caller.rest.empty() || role == nullptr || *role == '\0') return success();
+    const std::string_view name = role;
+    if (name != "dispatcher" && name != "agent") {
+        return fail(Errc::config,
+                    fmt::format("ctrl-exec: the environment variable ROLE must be dispatcher or agent, "
+                                "not '{}'",
+                                printable(name.substr(0, 80))));
+    }
+    caller.rest.assign(1, "entrypoint");
+    caller.rest.emplace_back(name);
+    return success();
 }
 
 Error unknown_verb(const Caller& caller, const std::string& verb) {
@@ -190,6 +217,8 @@ Result<ParsedCommand> help(const Caller& caller, const std::string& about) {
     if (const auto* applet = find_applet(caller.role, about)) return text(help_for(*applet, caller.program));
     const auto* agent = caller.any_role ? find_applet(Role::agent, about) : nullptr;
     if (agent != nullptr) return text(help_for(*agent, "ctrl-exec agent"));
+    const auto* container = caller.any_role ? find_applet(Role::container, about) : nullptr;
+    if (container != nullptr) return text(help_for(*container, caller.program));
     return unknown_verb(caller, about);
 }
 
@@ -219,7 +248,9 @@ std::string_view did_you_mean(std::string_view typed, const std::vector<std::str
 }
 
 Result<ParsedCommand> parse_command_line(const std::vector<std::string>& arguments) {
-    const Caller caller = identify(arguments);
+    Caller caller = identify(arguments);
+    TRY_DO(take_role_from_environment(caller));
+    find_container_verb(caller);
     const bool asks_help = !caller.rest.empty() && caller.rest[0] == "help";
     if (asks_help && !caller.implied_verb.empty()) {
         const auto* only = find_applet(caller.role, caller.implied_verb);

@@ -38,8 +38,7 @@ Result<std::string> find_role(const Invocation& call) {
 }
 
 // `ready`: it also takes work.
-Result<std::string> check_dispatcher(const std::string& path, bool ready) {
-    TRY(const DispatcherConfig config, DispatcherConfig::load(path));
+Result<std::string> check_dispatcher(const DispatcherConfig& config, bool ready) {
     if (config.api_port == 0)
         return fail(Errc::config, "api_port is 0: which one ctrl-exec-api took is not known");
     LocalProbe question;
@@ -73,8 +72,7 @@ Result<std::string> check_paired_agent(const AgentConfig& config) {
     return std::string("the agent answers on its control socket");
 }
 
-Result<std::string> check_agent(const std::string& path, bool ready) {
-    TRY(const AgentConfig config, AgentConfig::load(path));
+Result<std::string> check_agent(const AgentConfig& config, bool ready) {
     if (!file_exists(config.cert)) {
         if (ready) return fail(Errc::config, fmt::format("not paired: {} is not there", config.cert));
         return std::string("waits to be paired");
@@ -86,22 +84,29 @@ Result<std::string> check_agent(const std::string& path, bool ready) {
     return check_paired_agent(config);
 }
 
+int tell(const Result<std::string>& health, bool ready) {
+    const std::string word = ready ? "ready" : "healthy";
+    print_out(health ? fmt::format("{}: {}\n", word, *health)
+                     : fmt::format("not {}: {}\n", word, health.error().text()));
+    return health ? 0 : 1;
+}
+
+template <typename Config, typename Check>
+int examine(const Invocation& call, const char* default_path, Check check) {
+    const auto config = Config::load(call.text("--config", default_path));
+    if (!config) return report(call, config.error());
+    const bool ready = call.has("--ready");
+    return tell(check(*config, ready), ready);
+}
+
 }  // namespace
 
 int container_healthcheck(const Invocation& call) {
     open_log("ctrl-exec", LogFallback::discard);
     const auto role = find_role(call);
     if (!role) return report(call, role.error());
-    const bool ready = call.has("--ready");
-    const bool agent = *role == "agent";
-    const std::string path = call.text("--config", agent ? default_agent_config : default_dispatcher_config);
-    const auto healthy = agent ? check_agent(path, ready) : check_dispatcher(path, ready);
-    if (!healthy) {
-        print_out(fmt::format("not {}: {}\n", ready ? "ready" : "healthy", healthy.error().text()));
-        return 1;  // whatever it was: engines reserve every other code
-    }
-    print_out(fmt::format("{}: {}\n", ready ? "ready" : "healthy", *healthy));
-    return 0;
+    if (*role == "agent") return examine<AgentConfig>(call, default_agent_config, check_agent);
+    return examine<DispatcherConfig>(call, default_dispatcher_config, check_dispatcher);
 }
 
 }  // namespace ctrlexec

@@ -1,6 +1,7 @@
-// Usage: setup-ctrl-exec [--yes]
+// Usage: setup-ctrl-exec [--yes] [--if-missing]
 // Makes the dispatcher's key (0600) and its certificate, signed by the CA. Agents trust a dispatcher by its
-// serial, so replacing it while agents are registered cuts them off: that is asked first.
+// serial, so replacing it while agents are registered cuts them off: that is asked first. With
+// --if-missing what is there is success, and is never replaced.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -9,17 +10,13 @@
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
-#include "core/authority.h"
+#include "core/dispatcher_setup.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/registry.h"
-#include "core/timestamp.h"
 
 namespace ctrlexec {
 namespace {
-
-constexpr int dispatcher_days = 825;
-constexpr const char* common_name = "ctrl-exec";
 
 Result<void> confirm(const Invocation& call, const DispatcherConfig& config) {
     if (!file_exists(config.cert) || call.has("--yes")) return success();
@@ -38,16 +35,10 @@ Result<void> confirm(const Invocation& call, const DispatcherConfig& config) {
     return fail(Errc::cancelled, "nothing was changed");
 }
 
-Result<Certificate> make(const DispatcherConfig& config) {
-    TRY(Authority authority, Authority::open(config.ca_dir));
-    TRY(const PrivateKey key, PrivateKey::generate(config.key_type));
-    TRY(const CertificateRequest request, CertificateRequest::create(key, common_name));
-    TRY(Certificate certificate, authority.issue(request, common_name, dispatcher_days, now_seconds()));
-    FileSet files;
-    TRY_DO(files.stage(config.key, key.to_pem(), 0600));
-    TRY_DO(files.stage(config.cert, certificate.to_pem(), 0644));
-    TRY_DO(files.commit());
-    return certificate;
+Result<SetupResult> make(const Invocation& call, const DispatcherConfig& config) {
+    if (call.has("--if-missing")) return set_up_dispatcher_certificate(config);
+    TRY_DO(confirm(call, config));
+    return replace_dispatcher_certificate(config);
 }
 
 }  // namespace
@@ -55,19 +46,27 @@ Result<Certificate> make(const DispatcherConfig& config) {
 int dispatcher_setup_ctrl_exec(const Invocation& call) {
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
-    if (const auto go = confirm(call, *config); !go) return report(call, go.error());
-    const auto certificate = make(*config);
-    if (!certificate) return report(call, certificate.error());
+    if (call.has("--if-missing") && call.has("--yes"))
+        return report(call, fail(Errc::usage, "--if-missing and --yes exclude each other"));
+    const auto made = make(call, *config);
+    if (!made) return report(call, made.error());
+    const Certificate& certificate = made->certificate;
     if (call.has("--json")) {
-        print_out(json::dump(json::Object{{"ok", 1},
-                                          {"cert", config->cert},
-                                          {"expiry", certificate->expiry_text()},
-                                          {"serial", certificate->serial()}}) +
-                  "\n");
-    } else {
-        print_out(fmt::format("Dispatcher certificate created: {}, valid until {}.\nSerial: {}\n",
-                              config->cert, certificate->expiry_text(), certificate->serial()));
+        json::Object result{{"ok", 1},
+                            {"cert", config->cert},
+                            {"expiry", certificate.expiry_text()},
+                            {"serial", certificate.serial()}};
+        if (made->kept) result.push_back({"kept", 1});
+        print_out(json::dump(json::Value(std::move(result))) + "\n");
+        return 0;
     }
+    if (made->kept) {
+        print_out(fmt::format("{} exists, kept.\n", config->cert));
+        return 0;
+    }
+    if (made->used_key) print_out(fmt::format("Using the existing key {}.\n", config->key));
+    print_out(fmt::format("Dispatcher certificate created: {}, valid until {}.\nSerial: {}\n", config->cert,
+                          certificate.expiry_text(), certificate.serial()));
     return 0;
 }
 

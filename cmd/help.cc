@@ -49,10 +49,11 @@ std::string overview() {
         "Role agent (also 'ctrl-exec-agent', 'cea'):\n{}\n"
         "Role api (also 'ctrl-exec-api'): the HTTP API; it takes no command.\n"
         "Role pairing: the dispatcher's pairing-mode.\n\n"
+        "Role container (not named; 'ctrl-exec' alone with ROLE=dispatcher or agent means entrypoint):\n{}\n"
         "  --version          print the version\n"
         "  --list-links       print the names to link this binary to\n\n"
         "'ctrl-exec ROLE help COMMAND' says more.\n",
-        CTRL_EXEC_VERSION, verbs_of(Role::dispatcher), verbs_of(Role::agent));
+        CTRL_EXEC_VERSION, verbs_of(Role::dispatcher), verbs_of(Role::agent), verbs_of(Role::container));
 }
 
 std::string help_for(const Applet& applet, std::string_view program) {

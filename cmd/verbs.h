@@ -5,8 +5,6 @@
 
 namespace ctrlexec {
 
-int container_healthcheck(const Invocation& call);
-
 int dispatcher_approve(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
 int dispatcher_export_ca_key(const Invocation& call);
@@ -33,5 +31,8 @@ int agent_request_pairing(const Invocation& call);
 int agent_self_check(const Invocation& call);
 int agent_self_ping(const Invocation& call);
 int agent_serve(const Invocation& call);
+
+int container_entrypoint(const Invocation& call);
+int container_healthcheck(const Invocation& call);
 
 }  // namespace ctrlexec

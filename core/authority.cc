@@ -11,6 +11,7 @@
 #include "core/certificate_builder.h"
 #include "core/digest.h"
 #include "core/file.h"
+#include "core/leftovers.h"
 #include "core/openssl_support.h"
 #include "core/serial.h"
 #include "core/timestamp.h"
@@ -113,6 +114,9 @@ Result<Authority> Authority::create(const std::string& directory, KeyType type, 
     TRY_DO(make_directories(directory, 0755));
     TRY(const FileLock held, lock(paths));
     if (file_exists(paths.certificate)) return already_there(paths);
+    for (const std::string& path : {paths.key, paths.certificate, paths.serial}) {
+        TRY_DO(remove_leftovers(path, 0));  // private keys, perhaps, of a setup that was killed
+    }
     TRY(PrivateKey key, existing_or_new_key(paths.key, type));
     const std::int64_t now = now_seconds();
     TRY(std::string serial, next_serial(paths));

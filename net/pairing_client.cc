@@ -30,11 +30,6 @@ constexpr std::chrono::seconds key_timeout{120};  // RSA-4096 on a small machine
 constexpr HttpLimits answer_limits{8192, 32, 256 * 1024};
 constexpr std::size_t max_answer = 256 * 1024;
 
-struct KeyAndRequest {
-    std::string key_pem;
-    std::string csr_pem;
-};
-
 Result<void> check_directories(const AgentConfig& config) {
     for (const std::string& path : {config.cert, config.key, config.ca, config.dispatcher_serial_path}) {
         TRY_DO(check_writable(directory_of(path)));
@@ -42,10 +37,25 @@ Result<void> check_directories(const AgentConfig& config) {
     return success();
 }
 
-Result<KeyAndRequest> make_identity(KeyType type, const std::string& hostname) {
+Result<PairingIdentity> make_identity(KeyType type, const std::string& hostname) {
     TRY(const PrivateKey key, PrivateKey::generate(type));
     TRY(const CertificateRequest csr, CertificateRequest::create(key, hostname));
-    return KeyAndRequest{key.to_pem(), csr.to_pem()};
+    return PairingIdentity{key.to_pem(), csr.to_pem()};
+}
+
+asio::awaitable<Result<PairingIdentity>> new_identity(Runtime& runtime, AgentConfig config,
+                                                      std::shared_ptr<PairingIdentity> spare) {
+    if (spare && !spare->key_pem.empty()) {
+        PairingIdentity identity;
+        std::swap(identity, *spare);
+        co_return std::move(identity);
+    }
+    const KeyType type = config.key_type;
+    const std::string hostname = config.hostname;
+    std::function<Result<PairingIdentity>()> work = [type, hostname] {
+        return make_identity(type, hostname);
+    };
+    co_return co_await offload<PairingIdentity>(runtime.pool(), key_timeout, std::move(work));
 }
 
 Result<json::Value> parse_answer(const HttpMessage& message) {
@@ -56,7 +66,7 @@ Result<json::Value> parse_answer(const HttpMessage& message) {
 }
 
 // Stores nothing unless the certificate is ours, signed by the CA that came with it, and valid.
-Result<void> store(const AgentConfig& config, const KeyAndRequest& identity, const json::Value& answer) {
+Result<void> store(const AgentConfig& config, const PairingIdentity& identity, const json::Value& answer) {
     const std::string ca_pem(answer.text("ca"));
     const std::string serial_text = answer.scalar("dispatcher_serial");
     TRY(const Certificate certificate,
@@ -83,7 +93,7 @@ Result<void> store(const AgentConfig& config, const KeyAndRequest& identity, con
     return files.commit();
 }
 
-Result<void> conclude(const AgentConfig& config, const KeyAndRequest& identity, const std::string& nonce,
+Result<void> conclude(const AgentConfig& config, const PairingIdentity& identity, const std::string& nonce,
                       const json::Value& answer) {
     const std::string_view status = answer.text("status");
     if (status == "denied") {
@@ -136,7 +146,8 @@ asio::awaitable<Result<json::Value>> next_answer(HttpConnection* http, Deadline*
     co_return fail(message.error().code, fmt::format("{} did not come: {}", what, message.error().text()));
 }
 
-std::string pairing_body(const AgentConfig& config, const KeyAndRequest& identity, const std::string& nonce) {
+std::string pairing_body(const AgentConfig& config, const PairingIdentity& identity,
+                         const std::string& nonce) {
     json::Object body{{"hostname", config.hostname}, {"csr", identity.csr_pem}, {"nonce", nonce}};
     if (config.port != 0 && config.port != 7443) body.push_back({"agent_port", config.port});
     return json::dump(json::Value(std::move(body)));
@@ -144,6 +155,13 @@ std::string pairing_body(const AgentConfig& config, const KeyAndRequest& identit
 
 std::string pairing_head(const std::string& host, std::size_t length) {
     return request_head("POST", "/pair", host, 0, true, length, {{protocol_header, protocol_generation}});
+}
+
+// What a dispatcher says instead of a receipt.
+Error refusal(const json::Value& answer) {
+    const std::string reason = printable(answer.scalar("reason"));
+    return fail(reason == "pairing queue full" ? Errc::busy : Errc::denied,
+                fmt::format("the dispatcher refused the request: {}", reason));
 }
 
 }  // namespace
@@ -154,14 +172,15 @@ asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig conf
                        fmt::format("{}: hostname '{}' is no valid name", config.path, config.hostname));
     }
     CO_TRY_DO(check_directories(config));
-    const KeyType type = config.key_type;
-    const std::string hostname = config.hostname;
-    std::function<Result<KeyAndRequest>()> work = [type, hostname] { return make_identity(type, hostname); };
-    CO_TRY(const KeyAndRequest identity,
-           co_await offload<KeyAndRequest>(runtime.pool(), key_timeout, std::move(work)));
+    CO_TRY(PairingIdentity identity, co_await new_identity(runtime, config, attempt.spare));
     const std::string nonce = random_hex(16);
 
-    CO_TRY(Link link, co_await open_link(runtime, attempt.dispatcher, attempt.port));
+    auto opened = co_await open_link(runtime, attempt.dispatcher, attempt.port);
+    if (!opened) {
+        if (attempt.spare) *attempt.spare = std::move(identity);
+        co_return std::move(opened).error();
+    }
+    const Link link = std::move(*opened);
     HttpConnection http(*link.stream, HttpParser::Kind::response, answer_limits);
     std::string body = pairing_body(config, identity, nonce);
     const std::string host = host_port(attempt.dispatcher, attempt.port);
@@ -171,8 +190,7 @@ asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig conf
     CO_TRY(const json::Value first,
            co_await next_answer(&http, link.deadline.get(), queue_timeout, "the dispatcher's receipt"));
     if (first.text("status") == "error") {
-        co_return fail(Errc::denied, fmt::format("the dispatcher refused the request: {}",
-                                                 printable(first.scalar("reason"))));
+        co_return refusal(first);
     }
     if (first.text("status") != "pending")
         co_return fail(Errc::bad_answer, "the dispatcher did not queue the request");

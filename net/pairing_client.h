@@ -4,6 +4,7 @@
 #include <asio/awaitable.hpp>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "core/agent_config.h"
@@ -12,18 +13,24 @@
 
 namespace ctrlexec {
 
+struct PairingIdentity {
+    std::string key_pem, csr_pem;  // empty: none
+};
+
 struct PairingAttempt {
     std::string dispatcher;  // name or address
     int port = 0;
     std::chrono::seconds wait{0};  // for the operator
+    // A key that was made and not sent, for the next try: making one is work. Null: it is not kept.
+    std::shared_ptr<PairingIdentity> spare;
     // Called once, when the dispatcher has queued the request.
     std::function<void(const std::string& reqid, const std::string& code)> queued;
 };
 
 // Checks that the certificate directory is writable before it connects; makes a key, asks, waits, verifies
 // the answer and stores key, CA, dispatcher serial and certificate (in this order, all staged first).
-// Errc::denied when the operator or the dispatcher said no, timed_out when nobody answered. Until it succeeds
-// no file of an earlier pairing changes.
+// Errc::denied when the operator or the dispatcher said no, busy when its queue is full, timed_out when
+// nobody answered. Until it succeeds no file of an earlier pairing changes.
 asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig config, PairingAttempt attempt);
 
 }  // namespace ctrlexec

@@ -111,8 +111,8 @@ class DefaultPlaces(unittest.TestCase):
 
     def test_nothing_else_is_left(self):
         self.assertEqual(sorted(os.listdir(self.etc / "ctrl-exec")),
-                         ["ca.crt", "ca.key", "ca.serial", "ca.serial.lock", "ctrl-exec.conf", "ctrl-exec.crt",
-                          "ctrl-exec.key"])
+                         [".setup.lock", "ca.crt", "ca.key", "ca.serial", "ca.serial.lock", "ctrl-exec.conf",
+                          "ctrl-exec.crt", "ctrl-exec.key"])
         self.assertEqual(sorted(os.listdir(self.etc / "ctrl-exec-agent")),
                          ["agent.conf", "agent.crt", "agent.key", "ca.crt", "ctrl-exec-serial", "revoked-serials",
                           "scripts.conf"])
