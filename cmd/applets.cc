@@ -130,8 +130,8 @@ constinit const std::array<Applet, 26> table{{
      no_options, api_serve},
     {container, "entrypoint", "dispatcher|agent", "what a container runs: sets up, then serves",
      "entrypoint dispatcher --configure", 1, 1, false, entrypoint_options, container_entrypoint},
-    {container, "healthcheck", "[dispatcher|agent]", "say whether the server here answers", "healthcheck --ready agent",
-     0, 1, false, healthcheck_options, container_healthcheck},
+    {container, "healthcheck", "[dispatcher|agent]", "say whether the server here answers",
+     "healthcheck --ready agent", 0, 1, false, healthcheck_options, container_healthcheck},
 }};
 
 constexpr std::array<Link, 5> link_table{{
