@@ -8,6 +8,7 @@
 #include "core/agent_identity.h"
 #include "core/allowlist.h"
 #include "core/auth_request.h"
+#include "core/file.h"
 #include "core/log.h"
 #include "core/serial_list.h"
 #include "core/timestamp.h"
@@ -126,7 +127,8 @@ int agent_self_check(const Invocation& call) {
     }
     if (call.has("--allowlist")) config->allowlist = call.text("--allowlist");
     for (const auto& text : config->warnings) report.warn("configuration", text);
-    if (config->warnings.empty()) report.ok("configuration", config->path);
+    if (config->warnings.empty())
+        report.ok("configuration", file_exists(config->path) ? config->path : "the environment alone");
     check_identity(report, *config);
     check_dispatcher(report, *config);
     check_hook(report, *config);

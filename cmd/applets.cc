@@ -31,6 +31,10 @@ constexpr std::array<OptionSpec, 1> missing_options{{
     {"--if-missing", "", "what is there is kept, and that is success"},
 }};
 
+constexpr std::array<OptionSpec, 1> json_options{{
+    {"--json", "", "one line of JSON instead of text"},
+}};
+
 constexpr std::array<OptionSpec, 2> confirm_options{{
     {"--if-missing", "", "what is there is kept, and that is success"},
     {"--yes", "", "do not ask"},
@@ -79,9 +83,11 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 26> table{{
+constinit const std::array<Applet, 28> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, no_options, dispatcher_approve},
+    {dispatcher, "config", "show", "show each setting, and where it comes from", "config show", 1, 1, false,
+     no_options, dispatcher_config},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
      no_options, dispatcher_deny},
     {dispatcher, "export-ca-key", "", "write the CA's key, encrypted, for a backup",
@@ -112,6 +118,8 @@ constinit const std::array<Applet, 26> table{{
      dispatcher_unpair},
     {agent, "allow", "NAME PATH", "allow a script, and let the agent know",
      "allow check-disk /opt/ctrl-exec-scripts/check-disk.sh", 2, 2, false, no_options, agent_allow},
+    {agent, "config", "show", "show each setting, and where it comes from", "config show", 1, 1, false,
+     json_options, agent_config},
     {agent, "disallow", "NAME", "take a script off the allowlist, and let the agent know",
      "disallow check-disk", 1, 1, false, no_options, agent_disallow},
     {agent, "pairing-status", "", "say whether this agent is paired", "pairing-status", 0, 0, false,

@@ -9,12 +9,13 @@
 
 namespace ctrlexec {
 
-AuthRequest hook_question(const Invocation& call, std::string action, const std::vector<Target>& targets) {
+Result<AuthRequest> hook_question(const Invocation& call, std::string action,
+                                  const std::vector<Target>& targets) {
     AuthRequest question;
     question.action = std::move(action);
     for (const auto& target : targets) question.hosts.push_back(target.host);
     question.username = username_of(call);
-    question.token = token_of(call);
+    TRY(question.token, token_of(call));
     question.source_ip = "127.0.0.1";
     question.time = now_seconds();
     return question;

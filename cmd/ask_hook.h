@@ -12,7 +12,9 @@
 
 namespace ctrlexec {
 
-AuthRequest hook_question(const Invocation& call, std::string action, const std::vector<Target>& targets);
+// Fails when the token cannot be read.
+Result<AuthRequest> hook_question(const Invocation& call, std::string action,
+                                  const std::vector<Target>& targets);
 
 // Nothing when the hook permits it or there is none. Else the exit code, and why has been said:
 // {"ok":0,"error", "code"} with --json, and a sentence.

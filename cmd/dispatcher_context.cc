@@ -8,18 +8,9 @@
 #include "cmd/print.h"
 #include "core/config_file.h"
 #include "core/log.h"
+#include "core/secret_from_environment.h"
 
 namespace ctrlexec {
-namespace {
-
-std::string option_or_environment(const Invocation& call, std::string_view option, const char* variable) {
-    if (call.has(option)) return call.text(option);
-    const char* value = std::getenv(variable);
-    return value == nullptr ? std::string() : std::string(value);
-}
-
-}  // namespace
-
 Result<DispatcherConfig> open_dispatcher(const Invocation& call) {
     // On a terminal the events of pairing-mode are shown in words.
     const bool to_stderr = call.verb == "pairing-mode" && ::isatty(STDERR_FILENO) != 1;
@@ -39,11 +30,14 @@ Result<int> port_option(const Invocation& call) {
 }
 
 std::string username_of(const Invocation& call) {
-    return option_or_environment(call, "--username", "USER");
+    const char* const name = std::getenv("USER");
+    return call.text("--username", name == nullptr ? "" : name);
 }
 
-std::string token_of(const Invocation& call) {
-    return option_or_environment(call, "--token", "ENVEXEC_TOKEN");
+Result<std::string> token_of(const Invocation& call) {
+    if (call.has("--token")) return call.text("--token");
+    TRY(auto token, secret_from_environment("ENVEXEC_TOKEN"));
+    return token ? std::move(*token) : std::string();
 }
 
 }  // namespace ctrlexec

@@ -15,8 +15,8 @@ Result<DispatcherConfig> open_dispatcher(const Invocation& call);
 // --port as a number; 0 when it is not given.
 Result<int> port_option(const Invocation& call);
 
-// --username, $USER, or ""; --token, $ENVEXEC_TOKEN, or "".
+// --username, $USER, or ""; --token, $ENVEXEC_TOKEN, the content of the file $ENVEXEC_TOKEN_FILE, or "".
 std::string username_of(const Invocation& call);
-std::string token_of(const Invocation& call);
+Result<std::string> token_of(const Invocation& call);
 
 }  // namespace ctrlexec

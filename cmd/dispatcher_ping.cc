@@ -31,14 +31,15 @@ int dispatcher_ping(const Invocation& call) {
     if (!port) return report(call, port.error());
     auto targets = parse_targets(call.operands, *port);
     if (!targets) return report(call, targets.error());
+    auto question = hook_question(call, "ping", *targets);
+    if (!question) return report(call, question.error());
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
 
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);
     if (!dispatch) return report(call, dispatch.error());
-    AuthRequest question = hook_question(call, "ping", *targets);
-    if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(question))) return *refused;
+    if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(*question))) return *refused;
     bool all_ok = true;
     std::vector<PingResult> results;
     std::function<void(PingResult)> on_result = [&](PingResult result) {

@@ -31,7 +31,7 @@ Result<RunRequest> make_request(const Invocation& call) {
     }
     request.reqid = new_reqid();
     request.username = to_utf8(username_of(call));
-    request.token = token_of(call);
+    TRY(request.token, token_of(call));
     if (!is_utf8(request.token)) return fail(Errc::usage, "the token is not UTF-8");
     return request;
 }
@@ -69,10 +69,11 @@ int dispatcher_run(const Invocation& call) {
                {"REQID", request->reqid},
                {"SCRIPT", request->script},
                {"USER", request->username}});
-    AuthRequest question = hook_question(call, "run", *targets);
-    question.script = request->script;
-    question.arguments = request->arguments;
-    if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(question))) return *refused;
+    auto question = hook_question(call, "run", *targets);
+    if (!question) return report(call, question.error());
+    question->script = request->script;
+    question->arguments = request->arguments;
+    if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(*question))) return *refused;
     Result<LockAttempt> locks = LockAttempt();
     runtime.run([&]() -> asio::awaitable<int> {
         locks = co_await dispatch->lock(*targets, request);

@@ -6,6 +6,7 @@
 namespace ctrlexec {
 
 int dispatcher_approve(const Invocation& call);
+int dispatcher_config(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
 int dispatcher_export_ca_key(const Invocation& call);
 int dispatcher_import_ca_key(const Invocation& call);
@@ -24,6 +25,7 @@ int dispatcher_unpair(const Invocation& call);
 int api_serve(const Invocation& call);
 
 int agent_allow(const Invocation& call);
+int agent_config(const Invocation& call);
 int agent_disallow(const Invocation& call);
 int agent_pairing_status(const Invocation& call);
 int agent_reload(const Invocation& call);

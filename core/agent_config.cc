@@ -5,6 +5,8 @@
 
 #include <string_view>
 
+#include "core/agent_tags.h"
+#include "core/config_environment.h"
 #include "core/config_file.h"
 #include "core/hostname.h"
 #include "core/utf8.h"
@@ -53,15 +55,15 @@ Result<std::string> read_hostname(const ConfigFile& file) {
     return fail(Errc::config,
                 fmt::format("{}: hostname '{}' cannot be used; set one of letters, digits, '.', '-' and "
                             "'_', at most {} long",
-                            file.path(), printable(name.substr(0, 80)), max_common_name));
+                            file.where("hostname"), printable(name.substr(0, 80)), max_common_name));
 }
 
 // A value that names no directory would permit every one, and what a relative one permits would depend on
 // where the agent was started.
-Result<std::vector<std::string>> split_directories(const std::string& path, std::string_view text) {
+Result<std::vector<std::string>> split_directories(const std::string& where, std::string_view text) {
     const Error bad =
         fail(Errc::config, fmt::format("{}: script_dirs must be absolute paths with ':' in between, not '{}'",
-                                       path, printable(text)));
+                                       where, printable(text)));
     std::vector<std::string> directories;
     const bool given = !text.empty();
     while (!text.empty()) {
@@ -77,8 +79,13 @@ Result<std::vector<std::string>> split_directories(const std::string& path, std:
 
 }  // namespace
 
+ConfigPlaces AgentConfig::places() {
+    return {agent_variables, default_agent_config, known_keys};
+}
+
 Result<AgentConfig> AgentConfig::load(const std::string& path) {
-    TRY(const ConfigFile file, ConfigFile::load(path));
+    TRY(ConfigFile file, load_config(path, places()));
+    TRY_DO(add_environment_tags(file));
 
     AgentConfig config;
     config.path = path;
@@ -95,14 +102,15 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(config.port, file.integer("port", config.port, 0, 65535));
     TRY(const std::size_t type, file.choice("key_type", 0, {"ecdsa", "rsa"}));
     config.key_type = type == 0 ? KeyType::ecdsa : KeyType::rsa;
-    TRY(config.script_dirs, split_directories(path, file.text("script_dirs")));
+    TRY(config.script_dirs, split_directories(file.where("script_dirs"), file.text("script_dirs")));
     TRY(config.stdin_timeout, file.integer("stdin_timeout", config.stdin_timeout, 1, 86400));
     TRY(config.max_connections, file.integer("max_connections", config.max_connections, 1, 100000));
     config.auth_hook = file.text("auth_hook");
     TRY(config.auth_hook_timeout, file.integer("auth_hook_timeout", config.auth_hook_timeout, 1, 3600));
     config.revoked_serials = file.text("revoked_serials", config.config_dir + "/revoked-serials");
     auto allowed = AddressList::parse(file.text("allowed_ips"));
-    if (!allowed) return fail(Errc::config, path + ": allowed_ips: " + allowed.error().message);
+    if (!allowed)
+        return fail(Errc::config, file.where("allowed_ips") + ": allowed_ips: " + allowed.error().message);
     config.allowed_ips = std::move(*allowed);
     TRY(config.rate_limit_volume, read_rate_limit(file, "rate_limit_volume", config.rate_limit_volume));
     TRY(config.rate_limit_probe, read_rate_limit(file, "rate_limit_probe", config.rate_limit_probe));
@@ -110,9 +118,14 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
     TRY(config.log_format, read_log_format(file));
     TRY(config.legacy_output_cap, file.boolean("legacy_output_cap", true));
+    std::map<std::string, Setting> tags;
     for (const auto& entry : file.entries()) {
-        if (entry.section == "tags") config.tags[entry.key] = entry.value;
+        if (entry.section != "tags") continue;
+        config.tags[entry.key] = entry.value;
+        tags[entry.key] = file.setting(entry, "tags." + entry.key);
     }
+    config.settings = file.settings(known_keys);
+    for (auto& [key, tag] : tags) config.settings.push_back(std::move(tag));
     config.warnings = file.unknown_keys(known_keys);
     return config;
 }

@@ -6,10 +6,12 @@
 #include <vector>
 
 #include "core/address_list.h"
+#include "core/config_environment.h"
 #include "core/key_type.h"
 #include "core/log.h"
 #include "core/rate_limiter.h"
 #include "core/result.h"
+#include "core/setting.h"
 
 namespace ctrlexec {
 
@@ -42,8 +44,11 @@ struct AgentConfig {
     LogFormat log_format = LogFormat::kv;
     std::map<std::string, std::string> tags;
     std::vector<std::string> warnings;
+    std::vector<Setting> settings;  // all of the above as text, with their origin
 
+    // The environment counts more than the file, see core/config_environment.h.
     static Result<AgentConfig> load(const std::string& path);
+    static ConfigPlaces places();
 };
 
 }  // namespace ctrlexec

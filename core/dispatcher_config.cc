@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "core/config_environment.h"
 #include "core/config_file.h"
 #include "core/file.h"
 #include "core/utf8.h"
@@ -65,7 +66,7 @@ Result<std::vector<std::string>> read_origins(const ConfigFile& file) {
             return fail(
                 Errc::config,
                 fmt::format("{}: api_cors_origins: '{}' is no origin, such as https://console.example.net",
-                            file.path(), printable(origin)));
+                            file.where("api_cors_origins"), printable(origin)));
         }
         origins.push_back(origin);
     }
@@ -74,8 +75,12 @@ Result<std::vector<std::string>> read_origins(const ConfigFile& file) {
 
 }  // namespace
 
+ConfigPlaces DispatcherConfig::places() {
+    return {dispatcher_variables, default_dispatcher_config, known_keys};
+}
+
 Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
-    TRY(const ConfigFile file, ConfigFile::load(path));
+    TRY(ConfigFile file, load_config(path, places()));
 
     DispatcherConfig config;
     config.path = path;
@@ -91,8 +96,9 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.pairing_port, file.integer("pairing_port", config.pairing_port, 0, 65535));
     TRY(config.pairing_max_queue, file.integer("pairing_max_queue", config.pairing_max_queue, 1, 10000));
     TRY(config.pairing_allow_cn_mismatch, file.boolean("pairing_allow_cn_mismatch", false));
-    TRY(const int old_name, file.integer("timeout", config.read_timeout, 1, 86400));
-    TRY(config.read_timeout, file.integer("read_timeout", old_name, 1, 86400));
+    if (file.is_set("timeout")) TRY_DO(file.integer("timeout", 0, 1, 86400));
+    file.rename("timeout", "read_timeout");
+    TRY(config.read_timeout, file.integer("read_timeout", config.read_timeout, 1, 86400));
     TRY(config.connect_timeout, file.integer("connect_timeout", config.connect_timeout, 1, 600));
     TRY(config.max_parallel, file.integer("max_parallel", config.max_parallel, 1, 100000));
     TRY(config.cert_days, file.integer("cert_days", config.cert_days, 1, 36500));
@@ -116,6 +122,7 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.api_cors_origins, read_origins(file));
     TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
     TRY(config.log_format, read_log_format(file));
+    config.settings = file.settings(known_keys);
     config.warnings = file.unknown_keys(known_keys);
     return config;
 }

@@ -6,10 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "core/config_environment.h"
 #include "core/key_type.h"
 #include "core/log.h"
 #include "core/rate_limiter.h"
 #include "core/result.h"
+#include "core/setting.h"
 
 namespace ctrlexec {
 
@@ -49,6 +51,7 @@ struct DispatcherConfig {
     int shutdown_grace = 8;                     // seconds for dispatches under way
     LogFormat log_format = LogFormat::kv;
     std::vector<std::string> warnings;
+    std::vector<Setting> settings;  // all of the above as text, with their origin
 
     std::string agents_dir() const { return state_dir + "/agents"; }
     std::string locks_dir() const { return state_dir + "/locks"; }
@@ -56,7 +59,9 @@ struct DispatcherConfig {
     std::string runs_dir() const { return state_dir + "/runs"; }
     std::string idempotency_dir() const { return runs_dir() + "/idempotency"; }
 
+    // The environment counts more than the file, see core/config_environment.h.
     static Result<DispatcherConfig> load(const std::string& path);
+    static ConfigPlaces places();
 };
 
 }  // namespace ctrlexec

@@ -51,10 +51,9 @@ std::string RateLimit::text() const {
 }
 
 Result<RateLimit> read_rate_limit(const ConfigFile& file, std::string_view key, RateLimit fallback) {
-    const std::string text = file.text(key);
-    if (text.empty()) return fallback;
-    auto limit = RateLimit::parse(text);
-    if (!limit) return fail(Errc::config, fmt::format("{}: {}: {}", file.path(), key, limit.error().message));
+    auto limit = RateLimit::parse(file.text(key, fallback.text()));
+    if (!limit)
+        return fail(Errc::config, fmt::format("{}: {}: {}", file.where(key), key, limit.error().message));
     return limit;
 }
 

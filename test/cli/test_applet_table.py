@@ -48,9 +48,9 @@ class Table(unittest.TestCase):
         for role, verbs in self.verbs.items():
             self.assertEqual(sorted(set(verbs)), verbs, f"of the role {role}")
 
-    def test_no_command_belongs_to_two_roles(self):
+    def test_no_command_belongs_to_two_roles_but_config(self):
         every = [verb for verbs in self.verbs.values() for verb in verbs]
-        self.assertEqual(len(every), len(set(every)))
+        self.assertEqual(["config"], [verb for verb in set(every) if every.count(verb) > 1])
 
     def test_no_command_is_named_like_a_role(self):
         for words in self.verbs.values():

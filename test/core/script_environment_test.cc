@@ -3,31 +3,15 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "test/scoped_variable.h"
+
 using namespace ctrlexec;
+using namespace ctrlexec::testing;
 
 namespace {
-
-// Sets or clears one variable of this process and puts the old value back.
-class ScopedVariable {
-  public:
-    ScopedVariable(const char* name, const char* value) : name_(name) {
-        if (const char* const before = std::getenv(name)) before_ = before;
-        set(value);
-    }
-    ScopedVariable(const ScopedVariable&) = delete;
-    ScopedVariable& operator=(const ScopedVariable&) = delete;
-    ~ScopedVariable() { set(before_ ? before_->c_str() : nullptr); }
-
-  private:
-    void set(const char* value) { value == nullptr ? ::unsetenv(name_) : ::setenv(name_, value, 1); }
-    const char* name_;
-    std::optional<std::string> before_;
-};
 
 std::vector<std::string> names(const std::vector<std::string>& environment) {
     std::vector<std::string> list;
