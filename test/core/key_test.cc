@@ -160,6 +160,41 @@ TEST_CASE("a key file that others may access is refused with the remedy") {
     }
 }
 
+TEST_CASE("a key among the container's secrets may be read by everybody, but not written") {
+    const TempDir dir;
+    const std::string pem = data("keys/p256-pkcs8.pem");
+    REQUIRE(::mkdir(dir.file("secrets").c_str(), 0755) == 0);
+    REQUIRE(::mkdir(dir.file("secrets/deep").c_str(), 0755) == 0);
+    REQUIRE(::mkdir(dir.file("secrets-too").c_str(), 0755) == 0);
+    const auto load = [&](const std::string& name) {
+        return PrivateKey::from_file(dir.file(name), dir.file("secrets"));
+    };
+    for (const mode_t mode : {0444u, 0644u, 0555u}) {
+        dir.put("secrets/key", pem, mode);
+        CHECK(load("secrets/key"));
+    }
+    CHECK_FALSE(PrivateKey::from_file(dir.file("secrets/key")));  // only the real place counts
+    dir.put("secrets/deep/key", pem, 0444);
+    CHECK(load("secrets/deep/key"));
+    dir.put("secrets/key", pem, 0666);
+    CHECK(mentions(load("secrets/key").error().message, "chmod 600"));
+    dir.put("secrets-too/key", pem, 0444);
+    CHECK_FALSE(load("secrets-too/key"));
+    CHECK_FALSE(load("secrets/../secrets-too/key"));
+    REQUIRE(::symlink(dir.file("secrets-too/key").c_str(), dir.file("secrets/out").c_str()) == 0);
+    CHECK_FALSE(load("secrets/out"));
+    REQUIRE(::symlink(dir.file("secrets/deep/key").c_str(), dir.file("in").c_str()) == 0);
+    CHECK(load("in"));
+    for (const std::string directory : {"secrets", "secrets/deep"}) {
+        REQUIRE(::chmod(dir.file(directory).c_str(), 01777) == 0);
+        const auto key = load("secrets/deep/key");
+        REQUIRE_FALSE(key);
+        CHECK(mentions(key.error().message, "run `chmod o-w " + dir.file(directory) + "`"));
+        REQUIRE(::chmod(dir.file(directory).c_str(), 0755) == 0);
+    }
+    CHECK(load("secrets/deep/key"));
+}
+
 TEST_CASE("a key path that is no readable file is an error with the path in it") {
     const TempDir dir;
     const auto missing = PrivateKey::from_file(dir.file("none.key"));
