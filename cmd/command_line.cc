@@ -117,7 +117,8 @@ Result<void> take_role_from_environment(Caller& caller) {
 Error unknown_verb(const Caller& caller, const std::string& verb) {
     std::vector<std::string_view> known;
     for (const auto& applet : applets()) {
-        if (applet.role == caller.role) known.push_back(applet.verb);
+        const bool container = caller.any_role && applet.role == Role::container;
+        if (applet.role == caller.role || container) known.push_back(applet.verb);
     }
     std::string what = fmt::format("unknown command '{}'", printable(verb));
     if (const auto close = did_you_mean(verb, known); !close.empty()) {

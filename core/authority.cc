@@ -63,6 +63,7 @@ Result<void> check_serial_file(const std::string& path) {
 // A new serial, durable in ca.serial. The caller holds the lock.
 Result<std::string> next_serial(const Paths& paths) {
     TRY_DO(check_serial_file(paths.serial));
+    TRY_DO(remove_leftovers(paths.serial, 0));
     std::string serial = random_serial();
     TRY_DO(write_file_atomic(paths.serial, serial + "\n", 0600));
     return serial;
@@ -114,9 +115,8 @@ Result<Authority> Authority::create(const std::string& directory, KeyType type, 
     TRY_DO(make_directories(directory, 0755));
     TRY(const FileLock held, lock(paths));
     if (file_exists(paths.certificate)) return already_there(paths);
-    for (const std::string& path : {paths.key, paths.certificate, paths.serial}) {
-        TRY_DO(remove_leftovers(path, 0));  // private keys, perhaps, of a setup that was killed
-    }
+    TRY_DO(remove_leftovers(paths.key, 0));
+    TRY_DO(remove_leftovers(paths.certificate, 0));
     TRY(PrivateKey key, existing_or_new_key(paths.key, type));
     const std::int64_t now = now_seconds();
     TRY(std::string serial, next_serial(paths));

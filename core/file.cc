@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -53,6 +54,20 @@ Result<std::string> write_temporary(const std::string& path, std::string_view da
         return std::move(written).error();
     }
     return temporary;
+}
+
+// False, with errno and without the temporary file, when it cannot be done: EEXIST where something is.
+bool rename_to_new(const std::string& temporary, const std::string& path) {
+    constexpr unsigned no_replace = 1;  // RENAME_NOREPLACE; musl has no renameat2()
+    if (::syscall(SYS_renameat2, AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), no_replace) == 0)
+        return true;
+    // Some network file systems cannot; there a kill in between leaves two names.
+    const bool unknown = errno == EINVAL || errno == ENOSYS;
+    const bool linked = unknown && ::link(temporary.c_str(), path.c_str()) == 0;
+    const int saved = errno;
+    ::unlink(temporary.c_str());
+    errno = saved;
+    return linked;
 }
 
 }  // namespace
@@ -107,10 +122,9 @@ Result<void> replace_file_atomic(const std::string& path, std::string_view data,
 
 Result<void> create_file_atomic(const std::string& path, std::string_view data, mode_t mode) {
     TRY(const std::string temporary, write_temporary(path, data, mode));
-    const int linked = ::link(temporary.c_str(), path.c_str());
+    const bool made = rename_to_new(temporary, path);
     const int saved = errno;
-    ::unlink(temporary.c_str());
-    if (linked != 0) {
+    if (!made) {
         if (saved == EEXIST) return fail(Errc::exists, fmt::format("{} exists and is kept", path));
         return errno_error("create", path, saved);
     }

@@ -27,7 +27,7 @@ Result<void> write_file_atomic(const std::string& path, std::string_view data, m
 // The same, but a file that is there keeps its owner, group and mode; `mode` is for a new one.
 Result<void> replace_file_atomic(const std::string& path, std::string_view data, mode_t mode);
 
-// As write_file_atomic, but Errc::exists when `path` is already there; decided atomically, by link(2).
+// As write_file_atomic, but Errc::exists when `path` is already there; decided atomically, by renameat2(2).
 Result<void> create_file_atomic(const std::string& path, std::string_view data, mode_t mode);
 
 // Several files that belong together. stage() writes and fsyncs temporary files, so a full disk is met
