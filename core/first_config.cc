@@ -1,6 +1,7 @@
 #include "core/first_config.h"
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <cstdint>
 #include <string_view>
@@ -23,6 +24,12 @@ std::string value_or(const Variables& variables, const char* name, const char* f
 Error bad_value(const char* name, std::string_view expected, std::string_view value) {
     return fail(Errc::config, fmt::format("{} must be {}, not '{}'", name, expected,
                                           printable(value.substr(0, max_shown))));
+}
+
+// A bind mount whose source is missing is a directory.
+bool is_regular_file(const std::string& path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode);
 }
 
 Result<void> check_number(const char* name, const std::string& value, int low, int high) {
@@ -59,7 +66,7 @@ Result<std::string> first_dispatcher_config(const std::string& path, const std::
         "api_auth_default = {4}\n",
         path, dir, bind, port, fallback);
     if (!timeout.empty()) text += fmt::format("read_timeout = {}\n", timeout);
-    if (file_exists(dir + "/auth-hook")) text += fmt::format("auth_hook = {}/auth-hook\n", dir);
+    if (is_regular_file(dir + "/auth-hook")) text += fmt::format("auth_hook = {}/auth-hook\n", dir);
     if (!state_dir.empty()) text += fmt::format("state_dir = {}\n", state_dir);
     return text;
 }

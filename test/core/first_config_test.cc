@@ -43,6 +43,14 @@ TEST_CASE("the generated dispatcher configuration is read back as it was meant")
     CHECK(config->warnings.empty());
 }
 
+TEST_CASE("a directory where an auth hook should be is none") {
+    const TempDir dir;
+    dir.directory("auth-hook");
+    const auto text = first_dispatcher_config(dir / "ctrl-exec.conf", "", of({}));
+    REQUIRE(text);
+    CHECK(!mentions(*text, "auth_hook"));
+}
+
 TEST_CASE("without variables the generated configuration is the documented one") {
     const auto text = first_dispatcher_config("/etc/ctrl-exec/ctrl-exec.conf", "", of({}));
     REQUIRE(text);
