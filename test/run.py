@@ -2,7 +2,8 @@
 """Runs every test suite and ends with the line `N passed, N failed`. Started by `./dev test`, which builds first.
 
 A suite is the lint rules, one doctest executable, or one Python module of test/cli or test/system (these are run
-against the sanitizer build, system tests against the release build too). What counts are test cases. A crash, a
+against the sanitizer build, system tests against the release build too); all modules of test/system/containers are
+one suite, since they share an engine, and use the release build. What counts are test cases. A crash, a
 time-out, a sanitizer's report, a suite without a test and a skipped test each count as a failure: a check that
 did not happen must not look like one that passed.
 """
@@ -24,6 +25,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEBUG, RELEASE = ROOT / "build/debug", ROOT / "build/release"
 TIMEOUT = 1200  # seconds, for one suite
+CONTAINERS_TIMEOUT = 2700  # they build the program once more, in an image
 PARALLEL = 3  # suites at once: most of a system test is waiting
 
 
@@ -92,20 +94,27 @@ def module_suites(folder, bin_dir):
     ]
 
 
-def module_suite(name, path, bin_dir):
+def containers_suite():
+    return module_suite("system/containers", ROOT / "test/system/containers", RELEASE, timeout=CONTAINERS_TIMEOUT)
+
+
+def module_suite(name, path, bin_dir, timeout=TIMEOUT):
+    """`path`: a module, or a folder of modules."""
     def run():
-        with tempfile.TemporaryDirectory(prefix="ctrl-exec-test-") as folder:
+        # When a suite was killed, what it has started may still be dying in there.
+        with tempfile.TemporaryDirectory(prefix="ctrl-exec-test-", ignore_cleanup_errors=True) as folder:
             result = pathlib.Path(folder) / "result.json"
             status, output, sanitizer_reports = run_limited(
                 [sys.executable, __file__, "--module", path, result],
-                debug=bin_dir == DEBUG,
-                env={"CTRL_EXEC_BIN_DIR": str(bin_dir), "CTRL_EXEC_BUILD": bin_dir.name})
+                debug=bin_dir == DEBUG, timeout=timeout,
+                env={"CTRL_EXEC_BIN_DIR": str(bin_dir), "CTRL_EXEC_BUILD": bin_dir.name,
+                     **({"TMPDIR": folder} if path.is_dir() else {})})
             counts = json.loads(result.read_text()) if result.exists() else {"passed": 0, "failed": 0}
         outcome = Outcome(counts["passed"], counts["failed"], output)
         if sanitizer_reports:
             add_failure(outcome, sanitizer_reports)
         if status != 0 and not outcome.failed:
-            add_failure(outcome, f"{name}: {describe_status(status)}")
+            add_failure(outcome, f"{name}: {describe_status(status, timeout)}")
         elif outcome.passed + outcome.failed == 0:
             add_failure(outcome, f"{name} ran no test")
         return outcome
@@ -121,7 +130,7 @@ def add_failure(outcome, why):
 # --- running a suite in a process of its own ---------------------------------------------------------------------
 
 
-def run_limited(command, debug, env=None):
+def run_limited(command, debug, env=None, timeout=TIMEOUT):
     """Returns (exit status or None after a time-out, output, what the sanitizers reported)."""
     with tempfile.TemporaryDirectory(prefix="ctrl-exec-sanitizer-") as reports, tempfile.TemporaryFile() as output:
         os.chmod(reports, 0o1777)  # a daemon under test may have given up root
@@ -135,7 +144,7 @@ def run_limited(command, debug, env=None):
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         try:
-            status = process.wait(TIMEOUT)
+            status = process.wait(timeout)
         except subprocess.TimeoutExpired:
             status = None
         finally:
@@ -154,9 +163,9 @@ def kill_group(process):
     process.wait()
 
 
-def describe_status(status):
+def describe_status(status, timeout=TIMEOUT):
     if status is None:
-        return f"was stopped after {TIMEOUT} s"
+        return f"was stopped after {timeout} s"
     return f"died of {signal.Signals(-status).name}" if status < 0 else f"exited with {status}"
 
 
@@ -180,8 +189,10 @@ class CountingResult(unittest.TextTestResult):
 
 def run_module(path, result_path):
     path = pathlib.Path(path)
-    sys.path[:0] = [str(path.parent), str(ROOT / "test")]
-    suite = unittest.defaultTestLoader.loadTestsFromName(path.stem)
+    folder = path if path.is_dir() else path.parent
+    names = sorted(module.stem for module in folder.glob("test_*.py")) if path.is_dir() else [path.stem]
+    sys.path[:0] = [str(folder), str(ROOT / "test/system"), str(ROOT / "test")]
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=CountingResult).run(suite)
     failed = result.failed_tests()
     pathlib.Path(result_path).write_text(json.dumps({"passed": result.passed, "failed": len(failed)}))
@@ -193,7 +204,8 @@ def run_module(path, result_path):
 
 def main(names):
     started = time.monotonic()
-    suites = [lint_suite(), *unit_suites(), *module_suites("cli", DEBUG), *module_suites("system", DEBUG),
+    # The containers first: they take longest, and wait for much of it.
+    suites = [containers_suite(), lint_suite(), *unit_suites(), *module_suites("cli", DEBUG), *module_suites("system", DEBUG),
               *module_suites("system", RELEASE)]
     if names:
         suites = [suite for suite in suites if any(name in suite.name for name in names)]
