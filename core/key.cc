@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 
 #include <cerrno>
-#include <cstdlib>
-#include <memory>
 
 #include "core/file.h"
 #include "core/openssl_support.h"
@@ -123,10 +121,9 @@ Result<PrivateKey> PrivateKey::from_file(const std::string& path, std::string_vi
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) return errno_error("read", path, errno);
     if (S_ISREG(status.st_mode) && (status.st_mode & everybody) != 0) {
-        const std::unique_ptr<char, decltype(&std::free)> resolved(::realpath(path.c_str(), nullptr),
-                                                                   &std::free);
+        const auto resolved = resolve_path(path);
         if (!resolved) return errno_error("read", path, errno);
-        const std::string problem = access_problem(path, resolved.get(), status.st_mode, secrets);
+        const std::string problem = access_problem(path, *resolved, status.st_mode, secrets);
         if (!problem.empty()) return fail(Errc::crypto, fmt::format("{}: {}", path, problem));
     }
     TRY(std::string pem, read_file(path, max_pem_bytes));
