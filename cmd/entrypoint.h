@@ -1,6 +1,8 @@
 // What the two roles of a container's first start have in common.
 #pragma once
 
+#include <sys/types.h>
+
 #include <string>
 #include <string_view>
 
