@@ -112,10 +112,14 @@ class Control(unittest.TestCase):
         lie = ("import os, socket, sys; os.setuid(65534); s = socket.socket(socket.AF_UNIX);"
                " s.bind('\\0' + sys.argv[1]); s.listen(); print('there', flush=True);"
                " c = s.accept()[0]; c.sendall(b'ok\\n'); c.recv(100)")
-        with subprocess.Popen([sys.executable, "-c", lie, control_name(self.agent)], stdout=subprocess.PIPE) as liar:
-            self.assertEqual(liar.stdout.readline(), b"there\n")
-            refused = self.agent.command("reload", check=1)
-            self.assertIn(b"another user's process answers", refused.stderr)
+        with subprocess.Popen([sys.executable, "-c", lie, control_name(self.agent)], stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL) as liar:
+            try:
+                self.assertEqual(liar.stdout.readline(), b"there\n")
+                refused = self.agent.command("reload", check=1)
+                self.assertIn(b"another user's process answers", refused.stderr)
+            finally:
+                liar.kill()
 
     def test_silent_and_broken_callers_do_not_stop_the_next_one(self):
         self.agent.serve()
