@@ -48,7 +48,7 @@ COPY --from=layout /image/volumes/ /
 COPY packaging/auth-hook.example /opt/ctrl-exec/etc/auth-hook.example
 COPY packaging/alpine/dispatcher-entrypoint.sh packaging/alpine/agent-entrypoint.sh /
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=25s --start-period=30s CMD ["/usr/bin/ctrl-exec", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s CMD ["/usr/bin/ctrl-exec", "healthcheck"]
 ENTRYPOINT ["/usr/bin/ctrl-exec"]
 
 FROM alpine AS dispatcher
@@ -75,5 +75,5 @@ USER 7440:7440
 STOPSIGNAL SIGTERM
 EXPOSE 7443 7444 7445
 VOLUME ["/etc/ctrl-exec", "/var/lib/ctrl-exec", "/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts"]
-HEALTHCHECK --interval=10s --timeout=25s --start-period=30s CMD ["/usr/bin/ctrl-exec", "healthcheck"]
+HEALTHCHECK --interval=10s --timeout=10s --start-period=30s CMD ["/usr/bin/ctrl-exec", "healthcheck"]
 ENTRYPOINT ["/usr/bin/ctrl-exec"]

@@ -67,7 +67,7 @@ class Container:
     def wait_exit(self):
         """Waits for the end, and returns the exit code."""
         try:
-            return int(self.engine.docker("wait", self.name, timeout=60).stdout)
+            return int(self.engine.docker("wait", self.name, timeout=40).stdout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"does not end: {self.describe()}") from None
 
@@ -117,10 +117,14 @@ class Container:
         self.engine.docker("stop", *options, self.name)
         return time.monotonic() - started, self.state["ExitCode"]
 
+    def freeze(self, signal):
+        """STOP or CONT for what serves, the child of PID 1; in an image with a shell."""
+        self.exec("sh", "-c", f"for pid in $(pidof ctrl-exec); do [ $pid = 1 ] || kill -{signal} $pid; done")
+
     def processes(self):
         """(state, command line) of each process, as `docker top` shows them."""
-        lines = self.engine.docker("top", self.name, "-eo", "stat,args").stdout.splitlines()[1:]
-        return [tuple(line.split(None, 1)) for line in lines]
+        lines = self.engine.docker("top", self.name, "-eo", "pid,stat,args").stdout.splitlines()[1:]
+        return [tuple(line.split(None, 2)[1:]) for line in lines]
 
     def copy_in(self, path, text, permissions=0o755):
         """`docker cp` of a file, made anew with this content."""

@@ -135,6 +135,19 @@ class Workflow(ComposeCase):
              == "script not permitted")
         self.agent.exec("ctrl-exec-agent", "reload")
 
+    def test_backup_of_the_ca_key(self):
+        self.start_dispatcher()
+        with tempfile.TemporaryDirectory() as folder:
+            passphrase, exported = pathlib.Path(folder) / "passphrase", pathlib.Path(folder) / "ca.key.enc"
+            passphrase.write_text("correct horse battery staple\n")
+            passphrase.chmod(0o600)
+            self.engine.docker("cp", passphrase, "dispatcher:/tmp/passphrase")
+            self.dispatcher.dispatcher("export-ca-key", "--out", "/tmp/ca.key.enc", "--passphrase-file", "/tmp/passphrase")
+            self.engine.docker("cp", "dispatcher:/tmp/ca.key.enc", exported)
+            self.dispatcher.exec("rm", "/tmp/ca.key.enc", "/tmp/passphrase")
+            key = self.engine.run(["openssl", "pkey", "-in", exported, "-passin", f"file:{passphrase}"]).stdout
+        self.assertEqual(key.strip(), self.dispatcher.exec("cat", "/etc/ctrl-exec/ca.key").stdout.strip())
+
     def test_published_ports(self):
         """The agent's is reached from outside; the API's is not as long as API_BIND is 127.0.0.1."""
         self.pair()

@@ -58,7 +58,8 @@ class ForeignVolumes(ContainerCase):
                             ("agent", "/etc/ctrl-exec-agent")):
             with self.subTest(place):
                 volume = self.volume()
-                self.shell("chown 999:999 /volume; chmod 750 /volume", {volume: "/volume"})
+                # Not empty: an empty volume would get owner and mode of the image's directory.
+                self.shell("touch /volume/kept; chown 999:999 /volume; chmod 750 /volume", {volume: "/volume"})
                 container = self.container(SCRATCH, options=HARDENED, volumes={volume: place},
                                            environment={"ROLE": role, "DISPATCHER_HOST": "dispatcher"})
                 self.assertIn(container.wait_exit(), (1, 78))
