@@ -119,9 +119,12 @@ def write(name, data, mode=None):
     def do(place):
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data if isinstance(data, bytes) else data.encode())
-        if mode is not None:
-            path.chmod(mode)
+        # In one step: who watches the directory must not find half of it.
+        whole = path.with_name(f".{path.name}.whole")
+        whole.write_bytes(data if isinstance(data, bytes) else data.encode())
+        if mode is not None or path.exists():
+            whole.chmod(path.stat().st_mode & 0o7777 if mode is None else mode)
+        whole.replace(path)
 
     return do
 

@@ -59,10 +59,15 @@ def wait_footprint(daemon, expected):
 
 
 def wait_without_peers(daemon):
-    """The footprint of a daemon that has no connection open, only the socket on which it listens."""
+    """The footprint of a daemon that has no connection open, only the socket on which it listens.
+
+    An agent's control socket is a Unix socket and does not count.
+    """
 
     def sockets():
-        return sum(file.startswith("socket:") for file in open_files(daemon.pid))
+        unix = set(re.findall(r" (\d+)(?: @?\S+)?$", pathlib.Path("/proc/net/unix").read_text(), re.M))
+        inodes = [file[len("socket:["):-1] for file in open_files(daemon.pid) if file.startswith("socket:[")]
+        return sum(inode not in unix for inode in inodes)
 
     poll("one socket", lambda: sockets() == 1)
     return footprint(daemon.pid)

@@ -1,5 +1,6 @@
 """No bytes on the port of the HTTP API, however broken, get more than their answer: it serves on, and has lost nothing."""
 
+import contextlib
 import os
 import re
 import select
@@ -122,6 +123,10 @@ class Slow(Served):
         for row, connection in list(cls.open.items()):
             if row.drip:
                 cls.drip(row, connection)
+            if row.limit < moment:
+                # Its time is over: the server closes one after the other, and has only begun when pass_time ends.
+                with contextlib.suppress(AssertionError):
+                    poll(f"{row.name} is ended", lambda end=connection: is_ended(end), seconds=10)
             if is_ended(connection):
                 cls.ends[row.name] = moment
                 connection.close()
