@@ -2,6 +2,8 @@
 
 import json
 import pathlib
+import re
+import shlex
 import tempfile
 import unittest
 
@@ -95,6 +97,27 @@ class Workflow(ComposeCase):
         self.dispatcher.dispatcher("approve", request["id"])
         self.agent.wait_log(r"listening on ")
         self.assert_works()
+
+    def test_page_for_newcomers(self):
+        """From nothing to a run: each command block of the page, as it stands there."""
+        page = (self.engine.context / "docs/containers.md").read_text(encoding="utf-8")
+        section = page.partition("## From nothing to a run\n")[2].partition("\n## ")[0]
+        up, pairing_mode, script, run = re.findall(r"```sh\n(.*?)```", section, re.S)
+
+        def execute(block):
+            compose = shlex.join(str(word) for word in self.compose_words())
+            return self.engine.run(["sh", "-ec", "cd \"$1\"\n" + block.replace("docker compose ", f"{compose} "), "sh",
+                                    folder]).stdout
+
+        with tempfile.TemporaryDirectory() as folder:
+            execute(up)
+            self.assertEqual(pairing_mode, "docker exec -it dispatcher ctrl-exec-dispatcher pairing-mode\n")
+            with self.dispatcher.pairing_terminal() as terminal:
+                self.request_on_screen(terminal)
+                terminal.type("a\n")
+                self.agent.wait_log(r"listening on ")
+            execute(script)
+            self.assertEqual(execute(run).count("[OK  exit:0"), 2)
 
     # --- what comes later ----------------------------------------------------------------------------------------
 
