@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <cstdlib>
+#include <fstream>
 
 namespace ctrlexec {
 namespace {
@@ -66,8 +68,24 @@ int number(std::string_view digits) {
 
 }  // namespace
 
+namespace {
+
+// In the builds of the tests alone (meson option test_clock), so that a certificate's years pass in seconds:
+// what the file named by CTRL_EXEC_TEST_CLOCK says, in seconds, read each time, for running processes too.
+std::int64_t test_clock_offset() {
+    std::int64_t offset = 0;
+#ifdef CTRL_EXEC_TEST_CLOCK
+    const char* path = std::getenv("CTRL_EXEC_TEST_CLOCK");
+    if (path != nullptr) std::ifstream(path) >> offset;
+#endif
+    return offset;
+}
+
+}  // namespace
+
 std::int64_t now_seconds() {
-    return std::chrono::floor<seconds>(std::chrono::system_clock::now()).time_since_epoch().count();
+    const auto now = std::chrono::floor<seconds>(std::chrono::system_clock::now()).time_since_epoch().count();
+    return now + test_clock_offset();
 }
 
 std::string iso8601(std::int64_t since_epoch) {
