@@ -9,7 +9,7 @@
 
 namespace ctrlexec {
 std::vector<std::string> AuthRequest::environment() const {
-    return {
+    std::vector<std::string> variables{
         "ENVEXEC_ACTION=" + action,
         "ENVEXEC_SCRIPT=" + script,
         fmt::format("ENVEXEC_HOSTS={}", fmt::join(hosts, ",")),
@@ -20,6 +20,8 @@ std::vector<std::string> AuthRequest::environment() const {
         "ENVEXEC_SOURCE_IP=" + source_ip,
         "ENVEXEC_TIMESTAMP=" + iso8601(time),
     };
+    if (!dispatcher.empty()) variables.push_back("ENVEXEC_DISPATCHER=" + dispatcher);
+    return variables;
 }
 
 std::string AuthRequest::input() const {

@@ -18,7 +18,8 @@ struct AuthRequest {
     std::string username;
     std::string token;  // secret: never logged
     std::string source_ip;
-    std::int64_t time = 0;  // seconds since the epoch
+    std::string dispatcher;  // on an agent: the id of the one that asks
+    std::int64_t time = 0;   // seconds since the epoch
 
     std::vector<std::string> environment() const;  // ENVEXEC_*; nothing else
     std::string input() const;

@@ -138,6 +138,17 @@ std::string PrivateKey::to_pem() const {
     });
 }
 
+std::optional<KeyType> PrivateKey::type() const {
+    switch (EVP_PKEY_id(key_.get())) {
+        case EVP_PKEY_EC:
+            return KeyType::ecdsa;
+        case EVP_PKEY_RSA:
+            return KeyType::rsa;
+        default:
+            return std::nullopt;
+    }
+}
+
 std::string PrivateKey::spki_der() const {
     return spki_of(key_.get());
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,6 +28,9 @@ class PrivateKey {
 
     // PKCS#8 PEM. Secret: write it only to a file that was created 0600.
     std::string to_pem() const;
+
+    // None for an Ed25519 key, which we only read.
+    std::optional<KeyType> type() const;
 
     // DER SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) of the public half.
     std::string spki_der() const;

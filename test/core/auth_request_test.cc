@@ -40,6 +40,9 @@ TEST_CASE("a hook's environment holds each documented variable and nothing else"
         "ENVEXEC_TIMESTAMP=2026-03-06T12:00:00Z",
     };
     CHECK(environment == expected);
+    AuthRequest on_an_agent = sample();
+    on_an_agent.dispatcher = "5c1d0f6ab3e97824";
+    CHECK(on_an_agent.environment().back() == "ENVEXEC_DISPATCHER=5c1d0f6ab3e97824");
 }
 
 TEST_CASE("a hook's stdin is one JSON object with the documented members") {
