@@ -1,4 +1,4 @@
-// Usage: request-pairing --dispatcher HOST [--port N] [--background | --wait] [--timeout N]
+// Usage: request-pairing --dispatcher HOST [--port N] [--background | --wait] [--timeout N] [--new-key]
 // Asks for a certificate, prints the code, waits for the operator. With --background only the request's id is
 // printed, as soon as the request is queued; a process in the background waits. Its exit codes: 0 stored, 2
 // timed out, 3 denied. With --wait it asks again until the operator has answered.
@@ -41,6 +41,7 @@ Result<PairingAttempt> read_options(const Invocation& call) {
     const int wait = call.has("--background") ? default_background_wait : max_pairing_wait;
     TRY(const int seconds, number_option(call, "--timeout", wait, max_pairing_wait));
     attempt.wait = std::chrono::seconds(seconds);
+    attempt.new_key = call.has("--new-key");
     return attempt;
 }
 

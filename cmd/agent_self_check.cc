@@ -12,7 +12,7 @@
 #include "core/log.h"
 #include "core/serial_list.h"
 #include "core/timestamp.h"
-#include "core/trusted_serials.h"
+#include "core/trusted_dispatchers.h"
 
 namespace ctrlexec {
 namespace {
@@ -62,19 +62,32 @@ void check_identity(Report& report, const AgentConfig& config) {
     }
 }
 
+// The newest serial is the one that its dispatcher uses, or will use soon.
+void check_serials(Report& report, const TrustedDispatchers& trusted, const Result<SerialList>& revoked) {
+    const bool alone = trusted.all().size() == 1;
+    for (const auto& dispatcher : trusted.all()) {
+        const std::string& serial = dispatcher.serials.back().serial;
+        const std::string whose =
+            alone ? "serial " + serial : fmt::format("serial {} of {}", serial, dispatcher.id);
+        if (revoked && revoked->contains(serial)) {
+            report.fail("dispatcher", fmt::format("{} is revoked: {} request will be refused", whose,
+                                                  alone ? "every" : "each such"));
+        } else {
+            report.ok("dispatcher", whose);
+        }
+    }
+}
+
 void check_dispatcher(Report& report, const AgentConfig& config) {
-    const auto trusted = load_trusted_serials(config.dispatcher_serial_path);
+    const auto trusted = TrustedDispatchers::load(config.dispatcher_serial_path);
     const auto revoked = SerialList::load(config.revoked_serials);
     if (!trusted) {
         report.fail("dispatcher", trusted.error().text());
     } else if (trusted->empty()) {
         report.fail("dispatcher",
                     config.dispatcher_serial_path + " names none: every request will be refused");
-    } else if (revoked && revoked->contains(trusted->front())) {
-        report.fail("dispatcher",
-                    fmt::format("serial {} is revoked: every request will be refused", trusted->front()));
     } else {
-        report.ok("dispatcher", "serial " + trusted->front());
+        check_serials(report, *trusted, revoked);
     }
     if (!revoked) {
         report.fail("revoked", revoked.error().text());

@@ -51,9 +51,10 @@ constexpr std::array<OptionSpec, 1> import_options{{
      "its first line is the passphrase; - for standard input (default: asked for)"},
 }};
 
-constexpr std::array<OptionSpec, 5> request_options{{
+constexpr std::array<OptionSpec, 6> request_options{{
     {"--background", "", "print only the request's id, wait for the answer in a background process"},
     {"--dispatcher", "HOST", "where the pairing listener runs (required)"},
+    {"--new-key", "", "make a new key although this agent is paired and has one"},
     {"--port", "N", "its port (default 7444)"},
     {"--timeout", "N", "seconds to wait for the operator, at most 600 (default 600; with --background 30)"},
     {"--wait", "", "ask again until the dispatcher listens and the operator has answered"},
@@ -83,7 +84,7 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 28> table{{
+constinit const std::array<Applet, 29> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, no_options, dispatcher_approve},
     {dispatcher, "config", "show", "show each setting, and where it comes from", "config show", 1, 1, false,
@@ -122,6 +123,8 @@ constinit const std::array<Applet, 28> table{{
      json_options, agent_config},
     {agent, "disallow", "NAME", "take a script off the allowlist, and let the agent know",
      "disallow check-disk", 1, 1, false, no_options, agent_disallow},
+    {agent, "dispatchers", "[remove ID]", "show the dispatchers that are trusted, or trust one no more",
+     "dispatchers remove 5c1d0f6ab3e97824", 0, 2, false, json_options, agent_dispatchers},
     {agent, "pairing-status", "", "say whether this agent is paired", "pairing-status", 0, 0, false,
      no_options, agent_pairing_status},
     {agent, "reload", "", "let the agent that serves here read its files again", "reload", 0, 0, false,

@@ -13,7 +13,7 @@
 #include "core/file.h"
 #include "core/log.h"
 #include "core/target.h"
-#include "core/trusted_serials.h"
+#include "core/trusted_dispatchers.h"
 #include "core/utf8.h"
 #include "net/agent_control.h"
 #include "net/local_probe.h"
@@ -78,7 +78,7 @@ Result<std::string> check_agent(const AgentConfig& config, bool ready) {
         return std::string("waits to be paired");
     }
     if (ready) {
-        TRY(const auto trusted, load_trusted_serials(config.dispatcher_serial_path));
+        TRY(const auto trusted, TrustedDispatchers::load(config.dispatcher_serial_path));
         if (trusted.empty()) return fail(Errc::config, "no dispatcher is trusted; pair this agent again");
     }
     return check_paired_agent(config);

@@ -10,6 +10,8 @@
 #include "core/script_environment.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
+#include "net/agent_host.h"
+#include "net/agent_trust.h"
 #include "net/auth_hook.h"
 #include "net/child.h"
 
@@ -31,17 +33,14 @@ Caller caller_of(const HttpMessage& request, const AgentConfig& config) {
 
 constexpr std::size_t max_echo = 1024;
 
-// What the caller named, said back to it. A name without end would be an answer without end, and an old
-// dispatcher hangs on one over 64 KiB.
-std::string echo(const std::string& text) {
-    return to_utf8(std::string_view(text).substr(0, max_echo));
-}
-
 // A request that was understood but not executed: the baseline's HTTP status for that is 200.
 HttpAnswer refused(const RunRequest& request, const AgentPeer& peer, const Error& why) {
-    log_event(
-        LogLevel::notice, "deny",
-        {{"PEER", peer.ip}, {"REASON", why.text()}, {"REQID", request.reqid}, {"SCRIPT", request.script}});
+    log_event(LogLevel::notice, "deny",
+              {{"DISPATCHER", peer.dispatcher},
+               {"PEER", peer.ip},
+               {"REASON", why.text()},
+               {"REQID", request.reqid},
+               {"SCRIPT", request.script}});
     return json_answer(200, json::Object{{"script", echo(request.script)},
                                          {"exit", -1},
                                          {"error", why.message},
@@ -50,7 +49,8 @@ HttpAnswer refused(const RunRequest& request, const AgentPeer& peer, const Error
 
 // Its script and reqid are not known.
 HttpAnswer malformed(const AgentPeer& peer, const Error& why) {
-    log_event(LogLevel::notice, "deny", {{"PEER", peer.ip}, {"REASON", why.text()}});
+    log_event(LogLevel::notice, "deny",
+              {{"DISPATCHER", peer.dispatcher}, {"PEER", peer.ip}, {"REASON", why.text()}});
     return json_answer(200, json::Object{{"script", ""}, {"exit", -1}, {"error", why.message}});
 }
 
@@ -74,8 +74,9 @@ HttpAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller cal
         if (ours && result->error_truncated) body.set("stderr_truncated", true);
         if (ours && result->signal != 0) body.set("signal", result->signal);
         if (result->input_timed_out) {
-            log_event(LogLevel::warning, "stdin-timeout",
-                      {{"REQID", request.reqid}, {"SCRIPT", request.script}});
+            log_event(
+                LogLevel::warning, "stdin-timeout",
+                {{"DISPATCHER", peer.dispatcher}, {"REQID", request.reqid}, {"SCRIPT", request.script}});
         }
     } else {
         body.set("exit", exit);
@@ -84,7 +85,8 @@ HttpAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller cal
     }
     body.set("reqid", echo(request.reqid));
     log_event(LogLevel::info, "run",
-              {{"EXIT", std::to_string(exit)},
+              {{"DISPATCHER", peer.dispatcher},
+               {"EXIT", std::to_string(exit)},
                {"PEER", peer.ip},
                {"REASON", result ? std::string() : result.error().text()},
                {"REQID", request.reqid},
@@ -102,6 +104,7 @@ AuthRequest hook_question(const AgentSnapshot& snapshot, const AgentPeer& peer, 
     question.username = request.username;
     question.token = request.token;
     question.source_ip = peer.ip;
+    question.dispatcher = peer.dispatcher;
     question.time = now_seconds();
     return question;
 }
@@ -114,16 +117,35 @@ asio::awaitable<Result<void>> ask_agent_hook(std::shared_ptr<const AgentSnapshot
 }
 
 HttpAnswer discovery_denied(const AgentPeer& peer, const Error& why) {
-    log_event(LogLevel::notice, "capabilities-deny", {{"PEER", peer.ip}, {"REASON", why.text()}});
+    log_event(LogLevel::notice, "capabilities-deny",
+              {{"DISPATCHER", peer.dispatcher}, {"PEER", peer.ip}, {"REASON", why.text()}});
     return json_answer(403, json::Object{{"error", "not authorised: " + why.message}});
 }
 
+// The name is an old dispatcher's way to announce its next serial. An entry in the allowlist counts more: it
+// is the operator's own way to do it.
+bool is_serial_update(const AgentSnapshot& snapshot, const RunRequest& request) {
+    return request.script == update_serial_script && snapshot.allowlist.scripts().count(request.script) == 0;
+}
+
+// As if a script had done it.
+ChildOutcome outcome_of(const Result<void>& updated) {
+    ChildOutcome outcome;
+    outcome.exit_status = updated ? 0 : 1;
+    if (!updated) outcome.error = updated.error().message + "\n";
+    return outcome;
+}
+
 asio::awaitable<HttpAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                HttpMessage request, RunningChildren* children) {
+                                HttpMessage request, AgentHost& host) {
     auto parsed = RunRequest::parse(request.body);
     if (!parsed) co_return malformed(peer, parsed.error());
     if (!parsed->problem.empty()) co_return refused(*parsed, peer, fail(Errc::bad_request, parsed->problem));
     const Caller caller = caller_of(request, snapshot->config);
+    if (is_serial_update(*snapshot, *parsed)) {
+        const auto updated = co_await update_serial(std::move(snapshot), peer, *parsed, host);
+        co_return finished(*parsed, peer, caller, outcome_of(updated));
+    }
     auto program = snapshot->allowlist.approve(parsed->script, snapshot->config.script_dirs);
     if (!program) co_return refused(*parsed, peer, program.error());
     AuthRequest question = hook_question(*snapshot, peer, "run", *parsed);
@@ -139,7 +161,7 @@ asio::awaitable<HttpAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, A
     ChildLimits limits;
     limits.input_timeout = std::chrono::seconds(snapshot->config.stdin_timeout);
     std::string input = parsed->script_input(peer.ip, now_seconds());
-    auto outcome = co_await run_child(std::move(plan), std::move(input), limits, children);
+    auto outcome = co_await run_child(std::move(plan), std::move(input), limits, &host.children());
     co_return finished(*parsed, peer, caller, std::move(outcome));
 }
 
@@ -147,7 +169,7 @@ HttpAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const Http
     // An empty or broken body is answered too: reachability is what a ping asks for.
     const auto body = json::parse(request.body, max_ping_body);
     const std::string reqid = body ? body->scalar("reqid") : std::string();
-    log_event(LogLevel::info, "ping", {{"PEER", peer.ip}, {"REQID", reqid}});
+    log_event(LogLevel::info, "ping", {{"DISPATCHER", peer.dispatcher}, {"PEER", peer.ip}, {"REQID", reqid}});
     return json_answer(200, json::Object{{"status", "ok"},
                                          {"host", snapshot.config.hostname},
                                          {"version", CTRL_EXEC_VERSION},
@@ -164,7 +186,7 @@ HttpAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer, Ca
     }
     json::Object tags;
     for (const auto& [key, value] : snapshot.config.tags) tags.push_back({key, value});
-    log_event(LogLevel::info, "capabilities", {{"PEER", peer.ip}});
+    log_event(LogLevel::info, "capabilities", {{"DISPATCHER", peer.dispatcher}, {"PEER", peer.ip}});
     json::Value body(json::Object{{"status", "ok"},
                                   {"host", snapshot.config.hostname},
                                   {"version", CTRL_EXEC_VERSION},
@@ -201,20 +223,30 @@ HttpAnswer not_trusted(const AgentPeer& peer, const std::string& target) {
 
 }  // namespace
 
+std::string echo(const std::string& text) {
+    return to_utf8(std::string_view(text).substr(0, max_echo));
+}
+
 HttpAnswer error_answer(const Error& error) {
     return json_answer(info(error.code).http_status, json::Object{{"error", error.message}});
 }
 
 asio::awaitable<HttpAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                           HttpMessage request, RunningChildren* children) {
+                                           HttpMessage request, AgentHost& host) {
     if (snapshot->revoked.contains(peer.serial)) co_return revoked(peer);
     const bool post = request.method == "POST";
     const bool is_run = post && request.target == "/run";
     const bool is_ping = post && request.target == "/ping";
     const bool is_capabilities = request.method == "GET" && request.target == "/capabilities";
-    if (!is_run && !is_ping && !is_capabilities) co_return not_found();
-    if (!snapshot->trusts(peer.serial)) co_return not_trusted(peer, request.target);
-    if (is_run) co_return co_await run(std::move(snapshot), std::move(peer), std::move(request), children);
+    const bool is_trust = is_trust_route(request);
+    if (!is_run && !is_ping && !is_capabilities && !is_trust) co_return not_found();
+    const TrustedDispatcher* dispatcher = snapshot->dispatcher_of(peer.serial);
+    if (dispatcher == nullptr) co_return not_trusted(peer, request.target);
+    peer.dispatcher = dispatcher->id;
+    if (is_run) co_return co_await run(std::move(snapshot), std::move(peer), std::move(request), host);
+    if (is_trust)
+        co_return co_await answer_trust_request(std::move(snapshot), std::move(peer), std::move(request),
+                                                host);
     if (is_ping) co_return ping(*snapshot, peer, request);
     const Caller caller = caller_of(request, snapshot->config);
     co_return co_await discover(std::move(snapshot), std::move(peer), caller);

@@ -11,16 +11,21 @@
 
 namespace ctrlexec {
 
-class RunningChildren;
+class AgentHost;
 
 struct AgentPeer {
     std::string ip;
-    std::string serial;  // of the peer's certificate, normal form
+    std::string serial;      // of the peer's certificate, normal form
+    std::string dispatcher;  // id of the trusted dispatcher it is; "" until that is known
 };
 
-// `children` may be null and must outlive the call.
+// `host` must outlive the call.
 asio::awaitable<HttpAnswer> answer_request(std::shared_ptr<const AgentSnapshot> snapshot, AgentPeer peer,
-                                           HttpMessage request, RunningChildren* children);
+                                           HttpMessage request, AgentHost& host);
+
+// What the caller named, as it is said back to it. A name without end would be an answer without end, and an
+// old dispatcher hangs on one over 64 KiB.
+std::string echo(const std::string& text);
 
 // {"error": TEXT} with the status that belongs to the error.
 HttpAnswer error_answer(const Error& error);

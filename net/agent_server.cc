@@ -27,11 +27,12 @@ void log_warnings(const AgentSnapshot& snapshot) {
         log_event(LogLevel::warning, "config-warn", {{"TEXT", text}});
     for (const auto& text : snapshot.allowlist.warnings())
         log_event(LogLevel::warning, "config-warn", {{"TEXT", text}});
-    if (snapshot.trusted_serials.empty()) {
-        log_event(
-            LogLevel::warning, "config-warn",
-            {{"TEXT", "no dispatcher is trusted: every request will be refused; pair this agent again"}});
-    }
+    if (!snapshot.dispatchers.empty()) return;
+    const std::string& path = snapshot.config.dispatcher_serial_path;
+    const std::string why = snapshot.dispatchers.emptied() ? " (" + path + " is empty or missing)" : "";
+    log_event(
+        LogLevel::warning, "config-warn",
+        {{"TEXT", "no dispatcher is trusted: every request will be refused; pair this agent again" + why}});
 }
 
 // Logging stays out of coroutines: g++ 12 miscompiles initializer lists there.
@@ -113,6 +114,17 @@ Result<void> AgentServer::reload() {
     return success();
 }
 
+Result<void> AgentServer::reread(AgentPart part) {
+    auto changed = snapshot_->reread(part);
+    if (!changed) {
+        log_event(LogLevel::error, "config-warn",
+                  {{"TEXT", "stored, but it cannot be used: " + changed.error().text()}});
+        return std::move(changed).error();
+    }
+    snapshot_ = std::move(*changed);
+    return success();
+}
+
 asio::awaitable<bool> AgentServer::drain() {
     const std::chrono::seconds grace(snapshot_->config.shutdown_grace);
     const bool drained = co_await listener_->drain(grace - std::min(grace, terminate_timeout));
@@ -167,9 +179,12 @@ asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::st
         co_return;
     }
     const auto certificate = secured->peer_certificate();
-    const AgentPeer peer{session.peer_ip(), certificate ? certificate->serial() : std::string()};
+    AgentPeer peer;
+    peer.ip = session.peer_ip();
+    if (certificate) peer.serial = certificate->serial();
     // Our own certificate is a self-ping's, which a health check may start as often as it likes.
-    const bool known = snapshot_->trusts(peer.serial) || peer.serial == snapshot_->certificate_serial;
+    const bool known =
+        snapshot_->dispatcher_of(peer.serial) != nullptr || peer.serial == snapshot_->certificate_serial;
     if (known) {
         count_friend(peer.ip);
     } else {
@@ -195,7 +210,7 @@ asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::st
         // Only a peer of ours keeps the connection: old ones expect HTTP/1.0 and its close. After a reload it
         // has to shake hands anew, since certificate and CA may be others.
         const bool wanted = request->keep_alive && request->has_header(protocol_header_lower);
-        HttpAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request), &children_);
+        HttpAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request), *this);
         const bool keep = wanted && !listener_->stopping() && snapshot_->tls.get() == context;
         const auto sent = co_await session.answer(std::move(answer), keep, keep ? 1 : 0);
         // Without a goodbye, which would tell a dispatcher of ours that the request was not taken.

@@ -8,6 +8,7 @@
 
 #include "core/rate_limiter.h"
 #include "net/agent_control.h"
+#include "net/agent_host.h"
 #include "net/agent_snapshot.h"
 #include "net/listener.h"
 #include "net/running_children.h"
@@ -15,7 +16,7 @@
 
 namespace ctrlexec {
 
-class AgentServer {
+class AgentServer final : public AgentHost {
   public:
     // Loads everything and opens the port. `allowlist_path` "" means the configured one.
     static Result<std::unique_ptr<AgentServer>> create(Runtime& runtime, std::string config_path,
@@ -28,6 +29,10 @@ class AgentServer {
     // themselves, in its last seconds get TERM, then KILL, and their callers an answer. SIGHUP reloads, and
     // so does the control socket.
     asio::awaitable<int> serve();
+
+    Runtime& runtime() override { return runtime_; }
+    RunningChildren& children() override { return children_; }
+    Result<void> reread(AgentPart part) override;
 
   private:
     AgentServer(Runtime& runtime, std::string config_path, std::string allowlist_path);

@@ -4,12 +4,13 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "core/agent_config.h"
 #include "core/allowlist.h"
 #include "core/result.h"
 #include "core/serial_list.h"
+#include "core/trusted_dispatchers.h"
+#include "net/agent_host.h"
 #include "net/tls_context.h"
 
 namespace ctrlexec {
@@ -17,7 +18,7 @@ namespace ctrlexec {
 struct AgentSnapshot {
     AgentConfig config;
     Allowlist allowlist;
-    std::vector<std::string> trusted_serials;  // normal form; empty: nobody is trusted
+    TrustedDispatchers dispatchers;  // empty: nobody is trusted
     SerialList revoked;
     std::string certificate_serial;  // our own, normal form
     std::string certificate_expiry;  // OpenSSL text
@@ -27,11 +28,18 @@ struct AgentSnapshot {
     static Result<std::shared_ptr<const AgentSnapshot>> load(const std::string& config_path,
                                                              const std::string& allowlist_path);
 
+    // The same with one part as its files are now.
+    Result<std::shared_ptr<const AgentSnapshot>> reread(AgentPart part) const;
+
     // Whether `ip` may connect, by allowed_ips.
     bool admits(const std::string& ip) const;
 
-    // A trusted dispatcher that is not revoked. `serial` in normal form.
-    bool trusts(const std::string& serial) const;
+    // The trusted dispatcher whose serial it is, in normal form; null when that is nobody's, not trusted any
+    // more or revoked.
+    const TrustedDispatcher* dispatcher_of(const std::string& serial) const;
+
+  private:
+    Result<void> take_identity();
 };
 
 }  // namespace ctrlexec

@@ -4,9 +4,11 @@
 
 #include <optional>
 
+#include "core/agent_identity.h"
 #include "core/certificate.h"
 #include "core/csr.h"
 #include "core/digest.h"
+#include "core/directory_lock.h"
 #include "core/file.h"
 #include "core/hostname.h"
 #include "core/json.h"
@@ -15,6 +17,7 @@
 #include "core/serial.h"
 #include "core/target.h"
 #include "core/timestamp.h"
+#include "core/trusted_dispatchers.h"
 #include "core/utf8.h"
 #include "net/connect.h"
 #include "net/deadline.h"
@@ -43,17 +46,25 @@ Result<PairingIdentity> make_identity(KeyType type, const std::string& hostname)
     return PairingIdentity{key.to_pem(), csr.to_pem()};
 }
 
+// With the key that this agent has; an empty one when there is none that can be kept.
+PairingIdentity keep_identity(const AgentConfig& config) {
+    const auto present = load_agent_identity(config);
+    if (!present || present->key.type() != config.key_type) return {};
+    const auto csr = CertificateRequest::create(present->key, config.hostname);
+    return csr ? PairingIdentity{present->key.to_pem(), csr->to_pem()} : PairingIdentity();
+}
+
 asio::awaitable<Result<PairingIdentity>> new_identity(Runtime& runtime, AgentConfig config,
-                                                      std::shared_ptr<PairingIdentity> spare) {
+                                                      std::shared_ptr<PairingIdentity> spare, bool new_key) {
     if (spare && !spare->key_pem.empty()) {
         PairingIdentity identity;
         std::swap(identity, *spare);
         co_return std::move(identity);
     }
-    const KeyType type = config.key_type;
-    const std::string hostname = config.hostname;
-    std::function<Result<PairingIdentity>()> work = [type, hostname] {
-        return make_identity(type, hostname);
+    std::function<Result<PairingIdentity>()> work = [config, new_key]() -> Result<PairingIdentity> {
+        if (PairingIdentity kept = new_key ? PairingIdentity() : keep_identity(config); !kept.key_pem.empty())
+            return kept;
+        return make_identity(config.key_type, config.hostname);
     };
     co_return co_await offload<PairingIdentity>(runtime.pool(), key_timeout, std::move(work));
 }
@@ -63,6 +74,28 @@ Result<json::Value> parse_answer(const HttpMessage& message) {
     if (value && !value->text("status").empty()) return value;
     return fail(Errc::bad_answer,
                 "the dispatcher's answer is not one of the pairing protocol; is this its pairing port?");
+}
+
+// The id under which the dispatcher that approved us is known; old ones have none, and there is only one of
+// them for a CA.
+Result<std::string> dispatcher_id(const json::Value& answer, const Certificate& authority) {
+    std::string id(answer.text("dispatcher_id"));
+    if (id.empty()) {
+        const std::string digest = to_hex(sha256(authority.spki_der()));
+        return fmt::format("{}-{}", legacy_dispatcher, digest.substr(0, 12));
+    }
+    if (!is_valid_dispatcher_id(id))
+        return fail(Errc::bad_answer, "the dispatcher's id in the answer is not valid");
+    return id;
+}
+
+// Those that stay trusted beside the new one: those of the same CA, if they can be read at all.
+TrustedDispatchers staying_dispatchers(const AgentConfig& config, const Certificate& authority) {
+    auto trusted = TrustedDispatchers::load(config.dispatcher_serial_path);
+    if (!trusted) return {};
+    const auto present = Certificate::from_file(config.ca);
+    if (!present || present->spki_der() != authority.spki_der()) trusted->clear();
+    return std::move(*trusted);
 }
 
 // Stores nothing unless the certificate is ours, signed by the CA that came with it, and valid.
@@ -79,16 +112,20 @@ Result<void> store(const AgentConfig& config, const PairingIdentity& identity, c
         return fail(Errc::bad_answer,
                     "the certificate in the answer is not acceptable: " + verified.error().text());
     }
-    std::string serial_line;
+    std::string serial;
     if (!serial_text.empty()) {
-        const auto serial = normalize_serial(serial_text);
-        if (!serial) return fail(Errc::bad_answer, "the dispatcher serial in the answer is no hex number");
-        serial_line = *serial + "\n";
+        const auto normal = normalize_serial(serial_text);
+        if (!normal) return fail(Errc::bad_answer, "the dispatcher serial in the answer is no hex number");
+        serial = *normal;
     }
+    TRY(const std::string id, dispatcher_id(answer, authority));
+    TRY(const auto lock, DirectoryLock::acquire(directory_of(config.dispatcher_serial_path)));
+    TrustedDispatchers trusted = staying_dispatchers(config, authority);
+    TRY_DO(trusted.pair(id, serial, now_seconds()));
     FileSet files;
     TRY_DO(files.stage(config.key, identity.key_pem, 0640));
     TRY_DO(files.stage(config.ca, authority.to_pem(), 0644));
-    TRY_DO(files.stage(config.dispatcher_serial_path, serial_line, 0644));
+    TRY_DO(trusted.stage(files, config.dispatcher_serial_path));
     TRY_DO(files.stage(config.cert, certificate.to_pem(), 0640));
     return files.commit();
 }
@@ -172,7 +209,7 @@ asio::awaitable<Result<void>> request_pairing(Runtime& runtime, AgentConfig conf
                        fmt::format("{}: hostname '{}' is no valid name", config.path, config.hostname));
     }
     CO_TRY_DO(check_directories(config));
-    CO_TRY(PairingIdentity identity, co_await new_identity(runtime, config, attempt.spare));
+    CO_TRY(PairingIdentity identity, co_await new_identity(runtime, config, attempt.spare, attempt.new_key));
     const std::string nonce = random_hex(16);
 
     auto opened = co_await open_link(runtime, attempt.dispatcher, attempt.port);

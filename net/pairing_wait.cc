@@ -13,6 +13,7 @@
 #include "core/digest.h"
 #include "core/file.h"
 #include "core/leftovers.h"
+#include "core/trusted_dispatchers.h"
 
 namespace ctrlexec {
 namespace {
@@ -55,7 +56,9 @@ class Reasons {
 };
 
 void remove_old_leftovers(const AgentConfig& config) {
-    for (const std::string& path : {config.key, config.cert, config.ca, config.dispatcher_serial_path}) {
+    const std::string trusted = TrustedDispatchers::path_beside(config.dispatcher_serial_path);
+    for (const std::string& path :
+         {config.key, config.cert, config.ca, config.dispatcher_serial_path, trusted}) {
         (void)remove_leftovers(path, leftover_age);  // that they stay is no reason not to pair
     }
 }

@@ -52,7 +52,7 @@ def pong(reqid):
 
 def ping(name, body, reqid=b""):
     """A ping asks whether somebody is there, so that one with a broken body is answered too."""
-    return http(name, post("/ping", body), 200, pong(reqid), log="^ACTION=ping PEER=")
+    return http(name, post("/ping", body), 200, pong(reqid), log="^ACTION=ping DISPATCHER=\\S+ PEER=")
 
 
 def refused(reason, script=b"", reqid=None):
@@ -60,15 +60,15 @@ def refused(reason, script=b"", reqid=None):
     return body + (b"}" if reqid is None else b',"reqid":"%b"}' % reqid)
 
 
-def run(name, body, answer, log="^ACTION=deny PEER="):
+def run(name, body, answer, log="^ACTION=deny DISPATCHER=\\S+ PEER="):
     return http(name, post("/run", body), 200, answer, log=log)
 
 
 def no_json(name, body):
-    return run(name, body, refused(b"invalid JSON"), '^ACTION=deny PEER=127.0.0.1 REASON="invalid JSON')
+    return run(name, body, refused(b"invalid JSON"), r'^ACTION=deny DISPATCHER=\S+ PEER=127\.0\.0\.1 REASON="invalid JSON')
 
 
-def executed(name, body, answer, log="^ACTION=run EXIT="):
+def executed(name, body, answer, log="^ACTION=run DISPATCHER=\\S+ EXIT="):
     return dataclasses.replace(run(name, body, answer, log), runs=True)
 
 
@@ -215,14 +215,14 @@ JSON = [
         refused(b"an argument holds a NUL byte", b"true", b"r")),
     executed("argument of 128 KiB", json.dumps({"script": "true", "args": ["x" * (1 << 17)], "reqid": "r"}).encode(),
              b'{"script":"true","exit":127,"stdout":"","stderr":"<DIR>/true.sh: the arguments are too long for the'
-             b' system","reqid":"r"}', "^ACTION=run EXIT=127 .*Argument list too long"),
+             b' system","reqid":"r"}', "^ACTION=run DISPATCHER=\\S+ EXIT=127 .*Argument list too long"),
     executed("250,000 arguments", b'{"script":"true","reqid":"r","args":[' + b"0," * 249_999 + b"0]}",
              b'{"script":"true","exit":127,"stdout":"","stderr":"<DIR>/true.sh: the arguments are too long for the'
-             b' system","reqid":"r"}', "^ACTION=run EXIT=127 .*Argument list too long"),
+             b' system","reqid":"r"}', "^ACTION=run DISPATCHER=\\S+ EXIT=127 .*Argument list too long"),
     run("request id that would forge a line of the log",
         rb'{"script":"nope","reqid":"r\nACTION=run EXIT=0 SCRIPT=true"}',
         refused(b"script not permitted", b"nope", rb"r\nACTION=run EXIT=0 SCRIPT=true"),
-        r'^ACTION=deny PEER=127\.0\.0\.1 .*REQID="r\\\\x0aACTION=run EXIT=0 SCRIPT=true" SCRIPT=nope$'),
+        r'^ACTION=deny DISPATCHER=\S+ PEER=127\.0\.0\.1 .*REQID="r\\\\x0aACTION=run EXIT=0 SCRIPT=true" SCRIPT=nope$'),
     run("script name that would write to the operator's terminal", rb'{"script":"\u001b[2J\u202e","reqid":"r"}',
         refused(b"script not permitted", b"\\u001b[2J\xe2\x80\xae", b"r"), r"SCRIPT=\"?\\+x1b\[2J"),
     ping("ping with truncated JSON", b'{"reqid":"r'),
@@ -394,8 +394,8 @@ BROKEN_CONNECTIONS = [
     Row("reset within the body", reset_within_the_body, None),
     Row("goodbye before the answer", end_before_the_answer,
         (200, b'{"script":"slow","exit":0,"stdout":"done\\n","stderr":"","reqid":"r"}'), runs=True),
-    Row("reset while the script runs", reset_while_the_script_runs, None, "^ACTION=run EXIT=0", runs=True),
-    Row("answer of 8 MiB that nobody reads", answer_that_nobody_reads, None, "^ACTION=run EXIT=0", runs=True),
+    Row("reset while the script runs", reset_while_the_script_runs, None, "^ACTION=run DISPATCHER=\\S+ EXIT=0", runs=True),
+    Row("answer of 8 MiB that nobody reads", answer_that_nobody_reads, None, "^ACTION=run DISPATCHER=\\S+ EXIT=0", runs=True),
     Row("thousand requests at once and a reset", pipelined_without_reading, None),
     Row("garbage after a good request", garbage_after_a_good_request, (200, (400, BAD_LINE))),
     Row("plain text after the handshake", alert_after(b"GET /capabilities HTTP/1.0\r\n\r\n"),

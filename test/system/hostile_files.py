@@ -596,7 +596,7 @@ PROGRAM = "agent-web-01/broken.sh"
 
 def no_program(name, make, reason):
     return Run(name, make, b'{"script":"broken","exit":127,"stdout":"","stderr":"<PATH>: %b","reqid":"r"}'
-               % reason.encode(), "^ACTION=run EXIT=127 ")
+               % reason.encode(), "^ACTION=run DISPATCHER=\\S+ EXIT=127 ")
 
 
 NO_INTERPRETER = "its interpreter or loader does not exist; check the #! line, also for a Windows line ending"
@@ -659,7 +659,7 @@ HOOKS = [
     asked("hook that stops itself", agent_shell("kill -STOP $$"), TIMED_OUT),
     asked("hook that leaves a process behind", agent_shell("sleep 1000 & exit 2"), "bad credentials"),
     asked("hook that floods its output", agent_shell("head -c 4000000 /dev/zero; exit 3"), "insufficient privilege"),
-    Run("hook that reads nothing", agent_shell("exec <&-; exit 0"), RAN, "^ACTION=run EXIT=0", long_argument(100_000)),
+    Run("hook that reads nothing", agent_shell("exec <&-; exit 0"), RAN, "^ACTION=run DISPATCHER=\\S+ EXIT=0", long_argument(100_000)),
     asked("user name with a NUL", agent_shell("exit 0"), "the request holds a NUL byte", "",
           rb'{"script":"true","reqid":"r","username":"root\u0000x"}'),
     asked("token with a NUL", agent_shell("exit 0"), "the request holds a NUL byte", "",

@@ -99,7 +99,7 @@ class DefaultPlaces(unittest.TestCase):
 
     def test_files_of_the_agent(self):
         self.assert_modes(self.etc / "ctrl-exec-agent", {"agent.key": "0640", "agent.crt": "0640", "ca.crt": "0644",
-                                                         "ctrl-exec-serial": "0644"})
+                                                         "ctrl-exec-serial": "0644", "dispatchers.json": "0644"})
         self.assertEqual(self.revoked["results"][0]["error"], "forbidden: certificate revoked")
 
     def test_name_of_the_agent_is_the_machines(self):
@@ -114,8 +114,8 @@ class DefaultPlaces(unittest.TestCase):
                          [".setup.lock", "ca.crt", "ca.key", "ca.serial", "ca.serial.lock", "ctrl-exec.conf",
                           "ctrl-exec.crt", "ctrl-exec.key"])
         self.assertEqual(sorted(os.listdir(self.etc / "ctrl-exec-agent")),
-                         ["agent.conf", "agent.crt", "agent.key", "ca.crt", "ctrl-exec-serial", "revoked-serials",
-                          "scripts.conf"])
+                         ["agent.conf", "agent.crt", "agent.key", "ca.crt", "ctrl-exec-serial", "dispatchers.json",
+                          "revoked-serials", "scripts.conf"])
         self.assertEqual(sorted(os.listdir(self.lib)), ["ctrl-exec"])
 
 

@@ -47,8 +47,8 @@ class AgentsDisk(unittest.TestCase):
             agent = deployment.agent("web-01", **files)
             agent.pair(listener)
             before = snapshot(disk)
-            self.assertEqual(len(before), 4)
-            for pages in range(4):
+            self.assertEqual(len(before), 5)
+            for pages in range(5):
                 with self.subTest(pages_left=pages), agent.request_pairing(listener) as asking:
                     request_id = deployment.wait_request("web-01")["id"]
                     fill(disk, pages)

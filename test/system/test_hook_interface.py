@@ -80,6 +80,8 @@ class Case(unittest.TestCase):
         self.assertRegex(question["timestamp"], TIMESTAMP)
         self.assertEqual({name: question[name] for name in expected}, expected)
         self.assertEqual(json.loads(variables.pop("ARGS_JSON")), question["args"])
+        if isinstance(self, Agent):
+            self.assertRegex(variables.pop("DISPATCHER"), "^[0-9a-z-]+$", "which one asks")
         self.assertEqual(variables, {
             "ACTION": question["action"], "SCRIPT": question["script"], "HOSTS": ",".join(question["hosts"]),
             "ARGS": " ".join(question["args"]), "USERNAME": question["username"], "TOKEN": question["token"],

@@ -56,7 +56,7 @@ class Leftovers(unittest.TestCase):
         client.close()
         go.touch()
         poll("the script ends by itself", done.exists)
-        self.agent.daemon.wait_log("ACTION=run EXIT=0 .*SCRIPT=wait$")
+        self.agent.daemon.wait_log("ACTION=run .*EXIT=0 .*SCRIPT=wait$")
         poll("it is reaped", lambda: not children(self.agent.daemon.pid))
 
     def test_background_process_of_a_script_is_killed(self):

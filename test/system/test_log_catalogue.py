@@ -12,6 +12,7 @@ from processes import poll
 from wire import TlsClient, make_csr, request, split_address
 
 REQID = "[0-9a-f]{16}"
+ID = "(legacy-)?[0-9a-f]+"  # of the dispatcher
 ADDRESS = r"(127\.0\.0\.1|\[::\]):\d+"
 
 DISPATCHER = {
@@ -34,10 +35,10 @@ DISPATCHER = {
 
 AGENT = {
     "start": rf"ADDRESS={ADDRESS} HOST=web-01 VERSION=\d+\.\d+\.\d+",
-    "run": rf"EXIT=0 PEER=127\.0\.0\.1 REQID={REQID} SCRIPT=ok",
-    "ping": rf"PEER=127\.0\.0\.1 REQID={REQID}",
-    "capabilities": r"PEER=127\.0\.0\.1",
-    "deny": rf"PEER=127\.0\.0\.1 REASON=\"script not permitted \(not in the allowlist\)\" REQID={REQID} SCRIPT=missing",
+    "run": rf"DISPATCHER={ID} EXIT=0 PEER=127\.0\.0\.1 REQID={REQID} SCRIPT=ok",
+    "ping": rf"DISPATCHER={ID} PEER=127\.0\.0\.1 REQID={REQID}",
+    "capabilities": rf"DISPATCHER={ID} PEER=127\.0\.0\.1",
+    "deny": rf"DISPATCHER={ID} PEER=127\.0\.0\.1 REASON=\"script not permitted \(not in the allowlist\)\" REQID={REQID} SCRIPT=missing",
     "serial-reject": r"PEER=127\.0\.0\.1 SERIAL=[0-9a-f]+",
     "revoked-cert": r"PEER=127\.0\.0\.1 SERIAL=[0-9a-f]+",
     "capabilities-deny": r"PEER=127\.0\.0\.1 SERIAL=[0-9a-f]+",
@@ -46,7 +47,7 @@ AGENT = {
     "rate-block": r"KIND=probe LIMIT=5/600/3600 PEER=127\.0\.0\.3",
     "rate-evict": r"PEER=127\.1\.0\.\d+",
     "config-warn": r"TEXT=\"[^\"]*unknown key 'colour' is ignored\"",
-    "stdin-timeout": rf"REQID={REQID} SCRIPT=deaf",
+    "stdin-timeout": rf"DISPATCHER={ID} REQID={REQID} SCRIPT=deaf",
     "pair-complete": "HOST=web-01",
     "pair-timeout": "HOST=web-03 REASON=.+",
     "pair-denied": "HOST=web-02 REASON=\"pairing denied: rejected by operator\"",
@@ -166,7 +167,7 @@ class Catalogue(unittest.TestCase):
     def test_the_same_reqid_is_on_both_sides_of_a_run(self):
         [dispatched] = re.findall(rf"^ACTION=dispatch .* REQID=({REQID}) SCRIPT=ok ", self.commands, re.M)
         for log in (self.commands, self.agent.daemon.log):
-            self.assertRegex(log, rf"(?m)^ACTION=run EXIT=0 .*REQID={dispatched} ")
+            self.assertRegex(log, rf"(?m)^ACTION=run .*EXIT=0 .*REQID={dispatched} ")
 
     def test_tokens_and_arguments_are_in_no_line(self):
         for line in self.lines():

@@ -215,7 +215,7 @@ class Work(unittest.TestCase):
                                           environment=self.deployment.environment(log="stderr"))
         reqid = re.search(rb'"reqid":"(\w+)"', done.stdout)[1].decode()
         self.assertRegex(done.stderr.decode(), rf"ACTION=dispatch HOSTS=\S+ REQID={reqid} SCRIPT=greet USER=operator")
-        self.agent.daemon.wait_log(rf"ACTION=run EXIT=0 PEER=127\.0\.0\.1 REQID={reqid} SCRIPT=greet$")
+        self.agent.daemon.wait_log(rf"ACTION=run DISPATCHER=\S+ EXIT=0 PEER=127\.0\.0\.1 REQID={reqid} SCRIPT=greet$")
 
     def test_registered_name_is_reached_at_the_address_of_its_pairing(self):
         [result] = self.deployment.json("ping", f"web-01:{self.agent.daemon.port}")["results"]

@@ -32,7 +32,8 @@ class Storage(unittest.TestCase):
     def setUp(self):
         self.deployment = self.enterContext(OldVolumes())
         self.agent = self.deployment.agent("web-01")
-        self.files = [self.agent.key, self.agent.certificate, self.agent.ca, self.agent.serial]
+        self.files = [self.agent.key, self.agent.certificate, self.agent.ca, self.agent.serial,
+                      self.agent.directory / "dispatchers.json"]
 
     def pair(self, check=0, **options):
         """With a listener that approves at once."""
@@ -47,7 +48,7 @@ class Storage(unittest.TestCase):
         for umask in (0o077, 0o000):
             with self.subTest(umask=f"{umask:03o}"):
                 self.pair(umask=umask)
-                self.assertEqual([mode(path) for path in self.files], ["0640", "0640", "0644", "0644"])
+                self.assertEqual([mode(path) for path in self.files], ["0640", "0640", "0644", "0644", "0644"])
 
     def test_pairing_again_puts_new_files_in_the_place_of_the_old_ones(self):
         self.pair()

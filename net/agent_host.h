@@ -1,0 +1,24 @@
+// The agent as a request sees it that changes something of it.
+#pragma once
+
+#include <cstdint>
+
+#include "core/result.h"
+#include "net/running_children.h"
+#include "net/runtime.h"
+
+namespace ctrlexec {
+
+enum class AgentPart : std::uint8_t { identity, dispatchers, revoked };
+
+class AgentHost {
+  public:
+    virtual ~AgentHost() = default;
+    virtual Runtime& runtime() = 0;
+    virtual RunningChildren& children() = 0;
+    // Reads the files of that part again, for the next request or handshake; with an error the old state
+    // stays.
+    virtual Result<void> reread(AgentPart part) = 0;
+};
+
+}  // namespace ctrlexec
