@@ -123,7 +123,7 @@ class Agent(unittest.TestCase):
 
     def test_unknown_routes(self):
         for method, target in (("GET", "/"), ("GET", "/run"), ("GET", "/ping"), ("POST", "/capabilities"),
-                               ("post", "/ping"), ("POST", "/ping/"), ("POST", "/ping?x=1"), ("POST", "/renew"),
+                               ("post", "/ping"), ("POST", "/ping/"), ("POST", "/ping?x=1"), ("GET", "/renew"),
                                ("DELETE", "/run")):
             with self.subTest(f"{method} {target}"):
                 answer = self.ask(request(method, target, b"{}" if method != "GET" else None))
