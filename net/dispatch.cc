@@ -42,13 +42,24 @@ Result<AgentAddress> address_of(const Target& target, const Registry& registry, 
     return address;
 }
 
-Error refusal(const HttpMessage& answer) {
+Error refusal(const HttpMessage& answer, Errc unknown_route) {
     const auto body = json::parse(answer.body, 1u << 20);
     const std::string error = body ? body->scalar("error") : std::string();
     if (answer.status == 403)
         return fail(Errc::denied, "forbidden: " + (error.empty() ? "no reason given" : error));
-    return fail(Errc::bad_answer,
+    return fail(answer.status == 404 ? unknown_route : Errc::bad_answer,
                 fmt::format("the agent answered {}{}", answer.status, error.empty() ? "" : ": " + error));
+}
+
+// Of an agent that was asked something: see Dispatch::ask.
+Result<json::Value> reply_of(const std::string& body) {
+    constexpr std::size_t max_reply = 1u << 20;
+    auto reply = json::parse(body, max_reply);
+    if (!reply || reply->if_object() == nullptr)
+        return fail(Errc::bad_answer, "the agent's answer is not a JSON object");
+    if (reply->scalar("status") != "error") return reply;
+    const std::string error = reply->scalar("error");
+    return fail(Errc::denied, "the agent refused: " + (error.empty() ? "no reason given" : error));
 }
 
 // Logging and JSON stay out of coroutines: g++ 12 miscompiles initializer lists there.
@@ -189,7 +200,8 @@ asio::awaitable<void> Dispatch::each(
 }
 
 asio::awaitable<Result<std::string>> Dispatch::exchange(Result<AgentAddress> address, std::string method,
-                                                        std::string path, std::string body) const {
+                                                        std::string path, std::string body,
+                                                        Errc unknown_route) const {
     AgentCall call;
     CO_TRY(call.address, std::move(address));
     call.method = std::move(method);
@@ -199,8 +211,17 @@ asio::awaitable<Result<std::string>> Dispatch::exchange(Result<AgentAddress> add
     call.read_timeout = std::chrono::seconds(config_.read_timeout);
     call.repeatable = call.target != "/run";  // the others only ask
     CO_TRY(HttpMessage answer, co_await call_agent(*runtime_, tls_, std::move(call), pool_));
-    if (answer.status < 200 || answer.status > 299) co_return refusal(answer);
+    if (answer.status < 200 || answer.status > 299) co_return refusal(answer, unknown_route);
     co_return std::move(answer.body);
+}
+
+asio::awaitable<Result<json::Value>> Dispatch::ask(Target target, std::string path, json::Value body) const {
+    std::vector<Target> targets(1, std::move(target));
+    CO_TRY(Addresses addresses, co_await find(std::move(targets)));
+    std::string question = json::dump(body);
+    CO_TRY(const std::string answer, co_await exchange(std::move(addresses.front()), "POST", std::move(path),
+                                                       std::move(question), Errc::not_found));
+    co_return reply_of(answer);
 }
 
 asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<AgentAddress> address,

@@ -54,6 +54,11 @@ class Dispatch {
     asio::awaitable<void> discover(std::vector<Target> targets,
                                    std::function<void(DiscoveryResult)> on_result) const;
 
+    // POST of `body` to one agent, for what is neither run nor ping; the answer is an object.
+    // Errc::not_found: the agent has no such route, as old ones have none of ours. Errc::denied: it said no,
+    // by 403 or by "status":"error" with its reason.
+    asio::awaitable<Result<json::Value>> ask(Target target, std::string path, json::Value body) const;
+
   private:
     Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls,
              std::shared_ptr<AgentPool> pool);
@@ -68,7 +73,8 @@ class Dispatch {
                                          std::string reqid) const;
     asio::awaitable<DiscoveryResult> discover_one(std::string host, Result<AgentAddress> address) const;
     asio::awaitable<Result<std::string>> exchange(Result<AgentAddress> address, std::string method,
-                                                  std::string path, std::string body) const;
+                                                  std::string path, std::string body,
+                                                  Errc unknown_route = Errc::bad_answer) const;
 
     Runtime* runtime_;
     DispatcherConfig config_;
