@@ -31,6 +31,19 @@ constexpr std::array<OptionSpec, 1> missing_options{{
     {"--if-missing", "", "what is there is kept, and that is success"},
 }};
 
+constexpr std::array<OptionSpec, 3> approve_options{{
+    {"--agent-port", "N", "the port the agent serves at (default what it said)"},
+    {"--lookup-by", "HOW", "ip or hostname: how it is found (default what it said)"},
+    {"--replace", "", "it takes the place of the registered agent of its name, whose certificate is revoked"},
+}};
+
+constexpr std::array<OptionSpec, 4> edit_options{{
+    {"--agent-port", "N", "the port it serves at, or default"},
+    {"--ip", "ADDRESS", "its address"},
+    {"--lookup-by", "HOW", "ip or hostname: how it is found"},
+    {"--rename", "NAME", "what it is called here; its certificate keeps its name"},
+}};
+
 constexpr std::array<OptionSpec, 1> json_options{{
     {"--json", "", "one line of JSON instead of text"},
 }};
@@ -49,6 +62,10 @@ constexpr std::array<OptionSpec, 2> export_options{{
 constexpr std::array<OptionSpec, 1> import_options{{
     {"--passphrase-file", "FILE",
      "its first line is the passphrase; - for standard input (default: asked for)"},
+}};
+
+constexpr std::array<OptionSpec, 1> maintain_options{{
+    {"--all", "", "also those that do not need it yet"},
 }};
 
 constexpr std::array<OptionSpec, 6> request_options{{
@@ -84,13 +101,15 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 29> table{{
+constinit const std::array<Applet, 31> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
-     false, no_options, dispatcher_approve},
+     false, approve_options, dispatcher_approve},
     {dispatcher, "config", "show", "show each setting, and where it comes from", "config show", 1, 1, false,
      no_options, dispatcher_config},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
      no_options, dispatcher_deny},
+    {dispatcher, "edit-agent", "NAME", "change a registered agent's name or address",
+     "edit-agent web-01 --ip 192.0.2.11", 1, 1, false, edit_options, dispatcher_edit_agent},
     {dispatcher, "export-ca-key", "", "write the CA's key, encrypted, for a backup",
      "export-ca-key --out ca-key.pem", 0, 0, false, export_options, dispatcher_export_ca_key},
     {dispatcher, "import-ca-key", "FILE", "put the CA's key back from a backup", "import-ca-key ca-key.pem",
@@ -101,6 +120,8 @@ constinit const std::array<Applet, 29> table{{
      no_options, dispatcher_list_locks},
     {dispatcher, "list-requests", "", "list the pairing requests that wait", "list-requests", 0, 0, false,
      no_options, dispatcher_list_requests},
+    {dispatcher, "maintain", "", "renew the agents' certificates that need it", "maintain", 0, 0, false,
+     maintain_options, dispatcher_maintain},
     {dispatcher, "pairing-mode", "", "listen for pairing requests until interrupted", "pairing-mode", 0, 0,
      false, no_options, dispatcher_pairing_mode},
     {dispatcher, "ping", "HOST[:PORT]...", "ask agents whether they are there", "ping web-01 db-01:7500", 1,

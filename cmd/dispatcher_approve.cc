@@ -1,6 +1,13 @@
-// Usage: approve ID
+// Usage: approve ID [--replace] [--agent-port N] [--lookup-by ip|hostname]
 // Signs the request, registers the agent, and leaves the answer for the listener that holds the agent's
-// connection.
+// connection. A registered agent of the same name is replaced, and its certificate revoked, only with
+// --replace; on a terminal that is asked.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "cmd/agent_place.h"
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
@@ -8,14 +15,44 @@
 #include "core/timestamp.h"
 
 namespace ctrlexec {
+namespace {
+
+Result<ApprovalOptions> options_of(const Invocation& call) {
+    ApprovalOptions options;
+    options.replace = call.has("--replace");
+    TRY(const auto port, agent_port_option(call));
+    options.agent_port = port.value_or(0);
+    TRY(const auto lookup, lookup_option(call));
+    options.lookup_by = lookup.value_or("");
+    return options;
+}
+
+bool confirmed(const Error& question) {
+    if (::isatty(STDIN_FILENO) == 0) return false;
+    print_error_line(question.text());
+    std::fprintf(stderr, "Replace it? [y/N]: ");
+    char answer[16] = {};
+    const bool answered = std::fgets(answer, sizeof answer, stdin) != nullptr;
+    return answered && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+}  // namespace
 
 int dispatcher_approve(const Invocation& call) {
+    auto options = options_of(call);
+    if (!options) return report(call, options.error());
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
-    const auto approval = approve_pairing(*config, call.operands[0], now_seconds());
+    auto approval = approve_pairing(*config, call.operands[0], now_seconds(), *options);
+    if (!approval && approval.error().code == Errc::exists && confirmed(approval.error())) {
+        options->replace = true;
+        approval = approve_pairing(*config, call.operands[0], now_seconds(), *options);
+    }
     if (!approval) return report(call, approval.error());
     if (call.has("--json")) {
-        print_out(json::dump(json::Object{{"ok", 1}, {"agent", approval->agent.to_json()}}) + "\n");
+        json::Object answer{{"ok", 1}, {"agent", approval->agent.to_json()}};
+        if (!approval->replaced_serial.empty()) answer.push_back({"revoked", approval->replaced_serial});
+        print_out(json::dump(json::Value(std::move(answer))) + "\n");
         return 0;
     }
     print_out(approval->text() + "\n");

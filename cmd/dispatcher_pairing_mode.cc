@@ -40,6 +40,13 @@ Result<std::string> approve(const DispatcherConfig& config, const std::string& i
     return approval.text();
 }
 
+Result<std::string> approve_replacing(const DispatcherConfig& config, const std::string& id) {
+    ApprovalOptions options;
+    options.replace = true;
+    TRY(const Approval approval, approve_pairing(config, id, now_seconds(), options));
+    return approval.text();
+}
+
 Result<std::string> deny(const DispatcherConfig& config, const std::string& id) {
     TRY(const PairingRequest request, deny_pairing(config, id, now_seconds()));
     return denial_text(request);
@@ -78,6 +85,9 @@ int dispatcher_pairing_mode(const Invocation& call) {
     PairingPrompt* asking = nullptr;
     actions.approve = [&](const PairingRequest& request) {
         runtime.spawn(decide(runtime, *config, *asking, request, approve));
+    };
+    actions.replace = [&](const PairingRequest& request) {
+        runtime.spawn(decide(runtime, *config, *asking, request, approve_replacing));
     };
     actions.deny = [&](const PairingRequest& request) {
         runtime.spawn(decide(runtime, *config, *asking, request, deny));

@@ -15,6 +15,8 @@ int dispatcher_unpair(const Invocation& call) {
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
     const Registry registry(config->agents_dir());
+    const auto held = registry.lock();
+    if (!held) return report(call, held.error());
     const auto record = registry.find(call.operands[0]);
     if (!record) return report(call, record.error());
     if (const auto removed = registry.remove(record->hostname); !removed)

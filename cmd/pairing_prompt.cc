@@ -16,11 +16,12 @@ namespace {
 constexpr std::chrono::seconds crossing{3};
 
 constexpr std::string_view usage =
-    "a, d or s: accept, deny or skip the request; a2, d2 or s2: request 2; list; quit\n";
+    "a, d or s: accept, deny or skip the request; r: accept it in place of the registered agent of its name; "
+    "a2, d2, s2 or r2: request 2; list; quit\n";
 
 // A letter, or a letter and a number.
 bool is_answer(std::string_view word) {
-    if (word.empty() || (word[0] != 'a' && word[0] != 'd' && word[0] != 's')) return false;
+    if (word.empty() || std::string_view("adrs").find(word[0]) == std::string_view::npos) return false;
     const std::string_view number = trim(word.substr(1));
     return std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
@@ -136,6 +137,7 @@ void PairingPrompt::answer(char letter, std::string_view number) {
     }
     entry->decided = true;
     const PairingRequest request = entry->request;
+    if (letter == 'r') return actions_.replace(request);
     (letter == 'a' ? actions_.approve : actions_.deny)(request);
 }
 

@@ -21,6 +21,7 @@ class PairingPrompt {
   public:
     struct Actions {
         std::function<void(const PairingRequest&)> approve;
+        std::function<void(const PairingRequest&)> replace;  // approve, in place of a registered agent
         std::function<void(const PairingRequest&)> deny;
         std::function<void()> quit;
     };

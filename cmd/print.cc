@@ -79,4 +79,8 @@ std::string format_table(const std::vector<std::string>& titles,
     return text;
 }
 
+std::string days_text(const std::optional<std::int64_t>& days) {
+    return days ? fmt::format("{}", *days) : std::string();
+}
+
 }  // namespace ctrlexec

@@ -1,6 +1,8 @@
 // What commands print: stdout for results, stderr for words about them.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,5 +26,8 @@ int report(const Invocation& call, const Error& error);
 // \xNN.
 std::string format_table(const std::vector<std::string>& titles,
                          const std::vector<std::vector<std::string>>& rows);
+
+// A cell of DAYS LEFT: "-" when nothing is known.
+std::string days_text(const std::optional<std::int64_t>& days);
 
 }  // namespace ctrlexec

@@ -8,11 +8,13 @@ namespace ctrlexec {
 int dispatcher_approve(const Invocation& call);
 int dispatcher_config(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
+int dispatcher_edit_agent(const Invocation& call);
 int dispatcher_export_ca_key(const Invocation& call);
 int dispatcher_import_ca_key(const Invocation& call);
 int dispatcher_list_agents(const Invocation& call);
 int dispatcher_list_locks(const Invocation& call);
 int dispatcher_list_requests(const Invocation& call);
+int dispatcher_maintain(const Invocation& call);
 int dispatcher_pairing_mode(const Invocation& call);
 int dispatcher_ping(const Invocation& call);
 int dispatcher_run(const Invocation& call);

@@ -57,15 +57,18 @@ std::string purpose_problem(X509* certificate) {
 }
 
 // `depth` is 0 for the certificate itself, above that for the CA's.
-std::string verify_problem(int code, int depth, const Certificate& leaf, const Certificate& authority) {
+std::string verify_problem(int code, int depth, const Certificate& leaf, const Certificate& authority,
+                           std::int64_t now) {
     const Certificate& subject = depth == 0 ? leaf : authority;
     const std::string_view who = depth == 0 ? "certificate" : "CA certificate";
     switch (code) {
         case X509_V_ERR_CERT_HAS_EXPIRED:
-            return fmt::format("{} has expired ({})", who, subject.expiry_text());
+            return fmt::format("{} has expired ({}, {} ago)", who, subject.expiry_text(),
+                               rough_duration(now - subject.not_after()));
         case X509_V_ERR_CERT_NOT_YET_VALID:
-            return fmt::format("{} is not valid before {}: is a clock wrong?", who,
-                               openssl_time(subject.not_before()));
+            return fmt::format("{} is not valid before {}: is a clock wrong? The one here is {} behind that",
+                               who, openssl_time(subject.not_before()),
+                               rough_duration(subject.not_before() - now));
         case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
             return "certificate is self-signed, not signed by this CA";
         case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
@@ -186,7 +189,7 @@ Result<void> Certificate::verify(const Certificate& authority, std::int64_t now)
     if (X509_verify_cert(context.get()) != 1) {
         const int code = X509_STORE_CTX_get_error(context.get());
         const int depth = X509_STORE_CTX_get_error_depth(context.get());
-        return crypto_failure(Errc::crypto, verify_problem(code, depth, *this, authority));
+        return crypto_failure(Errc::crypto, verify_problem(code, depth, *this, authority, now));
     }
     std::string problem = defect(cert_.get());
     if (problem.empty()) problem = purpose_problem(cert_.get());

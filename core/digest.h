@@ -18,6 +18,11 @@ bool equal_constant_time(std::string_view a, std::string_view b);
 // Lower case, two digits a byte.
 std::string to_hex(std::span<const std::uint8_t> bytes);
 
+// What a public key is known by: SHA-256 of its DER SubjectPublicKeyInfo, as hex.
+inline std::string key_fingerprint(std::string_view spki_der) {
+    return to_hex(sha256(spki_der));
+}
+
 std::string random_bytes(std::size_t count);
 
 // `bytes` random bytes as lower-case hex.

@@ -104,6 +104,9 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.cert_days, file.integer("cert_days", config.cert_days, 1, 36500));
     config.auth_hook = file.text("auth_hook");
     TRY(config.auth_hook_timeout, file.integer("auth_hook_timeout", config.auth_hook_timeout, 1, 3600));
+    TRY(config.cert_renewal_days, file.integer("cert_renewal_days", config.cert_renewal_days, 1, 36500));
+    TRY(config.cert_check_interval,
+        file.integer("cert_check_interval", config.cert_check_interval, 1, 31536000));
     config.auth_policy = file.text("auth_policy");
     config.api_bind = file.text("api_bind", config.api_bind);
     TRY(config.api_port, file.integer("api_port", config.api_port, 0, 65535));

@@ -38,6 +38,8 @@ struct DispatcherConfig {
     int auth_hook_timeout = 10;          // seconds
     std::string auth_policy;             // "" for none; the HTTP API alone reads it
     int cert_days = 365;                 // validity of the agents' certificates
+    int cert_renewal_days = 90;          // with fewer left there are warnings
+    int cert_check_interval = 14400;     // seconds between two rounds of renewals
     std::string api_bind = "127.0.0.1";  // "" = every address, IPv6 and IPv4
     int api_port = default_api_port;
     std::string api_cert, api_key;  // both or none: TLS or plain HTTP

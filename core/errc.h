@@ -24,6 +24,7 @@ enum class Errc : std::uint8_t {
     unreachable,       // no route, or the network broke
     timed_out,         // a deadline passed
     tls_failed,        // the TLS handshake or the peer's certificate was not acceptable
+    key_mismatch,      // the agent that answers holds another key than the registered one
     closed,            // the peer closed before the answer was complete
     bad_answer,        // the peer's answer was malformed
     io,                // a local file or device failed

@@ -2,6 +2,7 @@
 
 #include "core/config_file.h"
 #include "core/output_fields.h"
+#include "core/timestamp.h"
 
 namespace ctrlexec {
 namespace {
@@ -83,6 +84,10 @@ Result<PingResult> PingResult::parse(std::string_view body) {
     return result;
 }
 
+std::optional<std::int64_t> PingResult::days_left(std::int64_t now) const {
+    return days_until(expiry, now);
+}
+
 json::Value PingResult::to_json() const {
     json::Value object(json::Object{{"host", host}, {"status", ok() ? "ok" : "error"}});
     if (!ok()) object.set("error", error);
@@ -93,6 +98,9 @@ json::Value PingResult::to_json() const {
     object.set("reqid", reqid);
     if (!reported_hostname.empty() && reported_hostname != host)
         object.set("reported_hostname", reported_hostname);
+    if (const auto days = days_left(now_seconds())) object.set("days_left", *days);
+    if (!renewed_until.empty()) object.set("renewed_until", renewed_until);
+    if (!renewal_error.empty()) object.set("renewal_error", renewal_error);
     return object;
 }
 

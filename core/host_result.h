@@ -46,8 +46,12 @@ struct PingResult {
     std::string version;
     std::string reported_hostname;
     std::string reqid;
+    std::string renewed_until;  // the new certificate's expiry, when it was renewed afterwards
+    std::string renewal_error;  // why it was not, although it was due
 
     bool ok() const { return error.empty(); }
+    // Until `expiry`, rounded down, below 0 when it has passed; nothing when that is not known.
+    std::optional<std::int64_t> days_left(std::int64_t now) const;
     static Result<PingResult> parse(std::string_view body);
     json::Value to_json() const;
 };

@@ -3,13 +3,17 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "core/authority.h"
 #include "core/config_file.h"
 #include "core/csr.h"
+#include "core/digest.h"
+#include "core/dispatcher_id.h"
 #include "core/dispatcher_identity.h"
 #include "core/hostname.h"
 #include "core/log.h"
+#include "core/revocation.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
 
@@ -33,18 +37,45 @@ Result<Certificate> sign(const DispatcherConfig& config, const PairingRequest& r
 }
 
 AgentRecord make_record(const PairingRequest& request, const Certificate& certificate,
-                        const std::string& serial, std::int64_t now) {
+                        const std::string& serial, const ApprovalOptions& options, std::int64_t now) {
     AgentRecord record;
     record.hostname = request.hostname;
     record.ip = request.ip;
     record.paired = iso8601(now);
     record.expiry = certificate.expiry_text();
+    record.key = key_fingerprint(certificate.spki_der());
+    record.certificate_serial = certificate.serial();
     record.reqid = request.id;
     record.dispatcher_serial = serial;
     record.serial_confirmed = record.paired;
-    record.agent_port = request.agent_port;
-    record.lookup_by = request.lookup_by;
+    record.agent_port = options.agent_port != 0 ? options.agent_port : request.agent_port;
+    record.lookup_by = options.lookup_by.empty() ? request.lookup_by : options.lookup_by;
     return record;
+}
+
+// The agent that has the name now. A record that cannot be read is in the way too, without a serial.
+std::optional<AgentRecord> find_registered(const Registry& registry, const std::string& hostname) {
+    auto record = registry.find(hostname);
+    if (record) return std::move(*record);
+    if (record.error().code == Errc::not_found) return std::nullopt;
+    AgentRecord unreadable;
+    unreadable.hostname = hostname;
+    return unreadable;
+}
+
+Error would_replace(const AgentRecord& agent) {
+    return fail(
+        Errc::exists,
+        fmt::format("an agent '{}' is registered already (paired {}); if this one shall take its place, "
+                    "approve it with --replace (in pairing-mode: r): the old certificate is then revoked",
+                    agent.hostname, agent.paired.empty() ? "-" : printable(agent.paired)));
+}
+
+Result<void> revoke_replaced(const DispatcherConfig& config, const AgentRecord& agent, std::int64_t now) {
+    if (agent.certificate_serial.empty()) return success();
+    TRY_DO(revoke_serial(config.ca_dir + "/revoked-serials", agent.certificate_serial,
+                         fmt::format("{}, replaced {}", agent.hostname, iso8601(now))));
+    return success();
 }
 
 }  // namespace
@@ -52,11 +83,16 @@ AgentRecord make_record(const PairingRequest& request, const Certificate& certif
 std::string Approval::text() const {
     std::string text = fmt::format("Approved: {} ({}), certificate valid until {}.", agent.hostname,
                                    printable(agent.ip), agent.expiry);
-    if (replaced) text += fmt::format("\nIt replaces the earlier registration of {}.", agent.hostname);
+    if (!replaced) return text;
+    text += fmt::format("\nIt replaces the earlier registration of {}", agent.hostname);
+    text += replaced_serial.empty()
+                ? std::string(", whose certificate stays valid: its serial was not recorded.")
+                : fmt::format(", whose certificate is revoked (serial {}).", replaced_serial);
     return text;
 }
 
-Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now) {
+Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now,
+                                 const ApprovalOptions& options) {
     const PairingQueue queue(config.pairing_dir());
     const Registry registry(config.agents_dir());
     TRY(const FileLock lock, queue.lock());
@@ -64,21 +100,29 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     TRY_DO(queue.require_listener());
     TRY(const Certificate dispatcher, load_dispatcher_certificate(config));
     const std::string dispatcher_serial = dispatcher.serial();
+    TRY(const FileLock registry_lock, registry.lock());
+    const auto registered = find_registered(registry, request.hostname);
+    if (registered && !options.replace) return would_replace(*registered);
     std::string authority_pem;
     TRY(const Certificate certificate, sign(config, request, now, authority_pem));
+    TRY(const std::string id_of_dispatcher, dispatcher_id(config.state_dir));
     Approval approval;
-    approval.agent = make_record(request, certificate, dispatcher_serial, now);
+    approval.agent = make_record(request, certificate, dispatcher_serial, options, now);
     approval.serial = certificate.serial();
-    approval.replaced = registry.find(request.hostname).has_value();
+    approval.replaced = registered.has_value();
+    if (registered) approval.replaced_serial = registered->certificate_serial;
 
     const json::Value answer(json::Object{{"status", "approved"},
                                           {"cert", certificate.to_pem()},
                                           {"ca", authority_pem},
                                           {"nonce", request.nonce},
-                                          {"dispatcher_serial", dispatcher_serial}});
+                                          {"dispatcher_serial", dispatcher_serial},
+                                          {"dispatcher_id", id_of_dispatcher}});
     FileSet files;
     TRY_DO(registry.stage(files, approval.agent));
     TRY_DO(queue.stage_approval(files, request, answer));
+    // Before the rest: cut short in between, the operator approves again.
+    if (registered) TRY_DO(revoke_replaced(config, *registered, now));
     TRY_DO(files.commit());
     log_event(LogLevel::notice, "pair-approve",
               {{"HOST", request.hostname},

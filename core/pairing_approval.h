@@ -12,17 +12,26 @@
 
 namespace ctrlexec {
 
+// What the operator says beside yes.
+struct ApprovalOptions {
+    bool replace = false;   // an agent of that name may be registered already
+    int agent_port = 0;     // in place of what the agent said; 0: as it said
+    std::string lookup_by;  // likewise: "ip", "hostname", "" as it said
+};
+
 struct Approval {
     AgentRecord agent;
-    std::string serial;     // of the new certificate
-    bool replaced = false;  // an agent of that name was registered before
+    std::string serial;           // of the new certificate
+    bool replaced = false;        // an agent of that name was registered before
+    std::string replaced_serial;  // of its certificate, which is revoked now; "" when it was not recorded
 
     std::string text() const;  // for the operator
 };
 
 // Serialised by the queue's lock. Either everything is in place or the request still waits: the answer is
-// left last. Logs pair-approve.
-Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now);
+// left last. Errc::exists when it would replace a registered agent and must not. Logs pair-approve.
+Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now,
+                                 const ApprovalOptions& options = {});
 
 std::string denial_text(const PairingRequest& request);  // for the operator
 

@@ -8,6 +8,7 @@
 #include "core/config_file.h"
 #include "core/file.h"
 #include "core/hostname.h"
+#include "core/timestamp.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -18,7 +19,7 @@ constexpr std::size_t max_agents = 100'000;
 constexpr std::string_view suffix = ".json";
 
 using Field = std::pair<std::string_view, std::string AgentRecord::*>;
-constexpr std::array<Field, 10> fields{{
+constexpr std::array<Field, 13> fields{{
     {"hostname", &AgentRecord::hostname},
     {"ip", &AgentRecord::ip},
     {"paired", &AgentRecord::paired},
@@ -29,7 +30,13 @@ constexpr std::array<Field, 10> fields{{
     {"serial_broadcast", &AgentRecord::serial_broadcast},
     {"serial_confirmed", &AgentRecord::serial_confirmed},
     {"lookup_by", &AgentRecord::lookup_by},
+    {"key", &AgentRecord::key},
+    {"serial", &AgentRecord::certificate_serial},
+    {"cn", &AgentRecord::cn},
 }};
+
+// Unknown to the old program, so written only when set.
+constexpr std::size_t old_fields = 9;
 
 // The record in `file`, which must be that of the agent the file is named after: else find() would answer
 // with another agent's address.
@@ -69,6 +76,8 @@ Result<AgentRecord> AgentRecord::from_json(const json::Value& value) {
             std::int64_t port = 0;
             if (parse_integer(member.value.scalar(), 1, 65535, port))
                 record.agent_port = static_cast<int>(port);
+        } else if (member.key == "key_learned") {
+            record.key_learned = member.value.scalar() == "1";
         } else {
             other.push_back(member);
         }
@@ -82,13 +91,19 @@ Result<AgentRecord> AgentRecord::from_json(const json::Value& value) {
 
 json::Value AgentRecord::to_json() const {
     json::Object object;
-    for (const auto& [key, member] : fields) {
-        if (key == "lookup_by" && lookup_by.empty()) continue;  // unknown to the old program: only when set
-        object.push_back({std::string(key), this->*member});
+    for (std::size_t i = 0; i < fields.size(); ++i) {
+        const auto& [name, member] = fields[i];
+        if (i >= old_fields && (this->*member).empty()) continue;
+        object.push_back({std::string(name), this->*member});
     }
+    if (key_learned) object.push_back({"key_learned", 1});
     if (agent_port != 0) object.push_back({"agent_port", agent_port});
     if (const auto* rest = other.if_object()) object.insert(object.end(), rest->begin(), rest->end());
     return json::Value(std::move(object));
+}
+
+std::optional<std::int64_t> AgentRecord::days_left(std::int64_t now) const {
+    return days_until(expiry, now);
 }
 
 Result<std::string> Registry::path_of(std::string_view hostname) const {
@@ -137,6 +152,19 @@ Result<void> Registry::stage(FileSet& files, const AgentRecord& record) const {
     TRY(const std::string path, path_of(record.hostname));
     TRY_DO(make_directories(directory_, 0755));
     return files.stage(path, json::dump(record.to_json()), 0644);
+}
+
+Result<FileLock> Registry::lock() const {
+    TRY_DO(make_directories(directory_, 0755));
+    return FileLock::acquire(directory_ + "/.lock", FileLock::Wait::yes);
+}
+
+Result<AgentRecord> Registry::update(std::string_view hostname,
+                                     const std::function<bool(AgentRecord&)>& change) const {
+    TRY(const FileLock held, lock());
+    TRY(AgentRecord record, find(hostname));
+    if (change(record)) TRY_DO(save(record));
+    return record;
 }
 
 Result<void> Registry::remove(std::string_view hostname) const {

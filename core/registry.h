@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,9 +24,18 @@ struct AgentRecord {
     std::string serial_status = "current";
     std::string serial_broadcast;
     std::string serial_confirmed;
-    int agent_port = 0;     // 0: the default port
+    std::string key;                 // SHA-256 of its certificate's SPKI, lower-case hex; "" when unknown
+    std::string certificate_serial;  // normal form; "" when unknown
+    std::string cn;                  // of its certificate, which a renewal keeps; "" when it is the hostname
+    bool key_learned = false;        // from a connection, not at approval
+    int agent_port = 0;              // 0: the default port
     std::string lookup_by;  // "ip": connect to `ip`; else to the name, and to `ip` when it has no address
     json::Value other;      // members we do not know; kept when the record is rewritten
+
+    const std::string& common_name() const { return cn.empty() ? hostname : cn; }
+
+    // Until the certificate expires, rounded down, below 0 when it has; nothing when `expiry` is no date.
+    std::optional<std::int64_t> days_left(std::int64_t now) const;
 
     static Result<AgentRecord> from_json(const json::Value& value);
     json::Value to_json() const;
@@ -46,6 +57,13 @@ class Registry {
     // The same as part of a larger change: written when `files` is committed.
     Result<void> stage(FileSet& files, const AgentRecord& record) const;
     Result<void> remove(std::string_view hostname) const;  // Errc::not_found
+
+    // Held around every change, so that none is lost to another process; blocks.
+    Result<FileLock> lock() const;
+    // Reads the record under the lock and writes what `change` made of it; nothing when it says false.
+    // Errc::not_found. The record as it is afterwards.
+    Result<AgentRecord> update(std::string_view hostname,
+                               const std::function<bool(AgentRecord&)>& change) const;
 
   private:
     Result<std::string> path_of(std::string_view hostname) const;

@@ -116,4 +116,20 @@ std::optional<std::int64_t> parse_openssl_time(std::string_view text) {
                        number(text.substr(10, 2)), number(text.substr(13, 2))});
 }
 
+std::optional<std::int64_t> days_until(std::string_view openssl_text, std::int64_t now) {
+    const auto time = parse_openssl_time(openssl_text);
+    if (!time) return std::nullopt;
+    return std::chrono::floor<days>(seconds{*time - now}).count();
+}
+
+std::string rough_duration(std::int64_t seconds) {
+    constexpr std::int64_t minute = 60;
+    constexpr std::int64_t hour = 60 * minute;
+    constexpr std::int64_t day = 24 * hour;
+    if (seconds < 2 * minute) return fmt::format("{} s", seconds);
+    if (seconds < 2 * hour) return fmt::format("{} min", seconds / minute);
+    if (seconds < 2 * day) return fmt::format("{} h", seconds / hour);
+    return fmt::format("{} days", seconds / day);
+}
+
 }  // namespace ctrlexec

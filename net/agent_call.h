@@ -1,8 +1,13 @@
 // What is asked of one agent, and where it is.
 #pragma once
 
+#include <asio/awaitable.hpp>
 #include <chrono>
+#include <cstdint>
+#include <functional>
 #include <string>
+
+#include "core/result.h"
 
 namespace ctrlexec {
 
@@ -13,6 +18,14 @@ struct AgentAddress {
     int port = 0;
 };
 
+// Who has answered, by its certificate, which the CA's signature and its dates have already proven good.
+struct PeerIdentity {
+    std::string key;  // SHA-256 of its SPKI, hex
+    std::string serial;
+    std::string common_name;
+    std::int64_t not_after = 0;  // seconds since the epoch
+};
+
 struct AgentCall {
     AgentAddress address;
     std::string method;
@@ -20,6 +33,8 @@ struct AgentCall {
     std::string body;                              // JSON; "" for none
     std::chrono::milliseconds connect_timeout{0};  // for name and connection, and again for the handshake
     std::chrono::milliseconds read_timeout{0};     // from the request sent to the answer's last byte
+    // Asked on each connection before anything is sent on it; an error ends the call. Empty: anybody.
+    std::function<asio::awaitable<Result<void>>(PeerIdentity)> accept;
     bool repeatable = false;  // may be sent again although the agent may have acted on it
 };
 

@@ -35,6 +35,22 @@ bool may_send_again(const AgentCall& call, const AgentConnection& connection, co
     return call.repeatable && why.code != Errc::timed_out;
 }
 
+asio::awaitable<Result<void>> check_peer(std::shared_ptr<const AgentCall> call, PeerIdentity peer) {
+    if (!call->accept) co_return success();
+    co_return co_await call->accept(std::move(peer));
+}
+
+// A kept connection with whom the call accepts, or null: an agent that was paired again has another key.
+asio::awaitable<std::unique_ptr<AgentConnection>> take_kept(std::shared_ptr<const AgentCall> call,
+                                                            AgentPool& pool, std::string agent) {
+    auto kept = pool.take(agent);
+    if (!kept) co_return nullptr;
+    PeerIdentity peer = kept->peer();
+    const auto accepted = co_await check_peer(call, std::move(peer));
+    if (!accepted) kept.reset();
+    co_return std::move(kept);
+}
+
 }  // namespace
 
 asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_ptr<TlsContext> tls,
@@ -42,7 +58,9 @@ asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_pt
     const auto call = std::make_shared<const AgentCall>(std::move(asked));
     const std::string agent = agent_key(call->address);
     const bool keep = pool && pool->is_ours(agent);
-    if (auto kept = keep ? pool->take(agent) : nullptr) {
+    std::unique_ptr<AgentConnection> kept;
+    if (keep) kept = co_await take_kept(call, *pool, agent);
+    if (kept) {
         auto answer = co_await kept->exchange(call, keep);
         if (answer) pool->learn(agent, answer->has_header(protocol_header_lower));
         if (answer && kept->reusable()) pool->give(agent, std::move(kept));
@@ -51,6 +69,11 @@ asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_pt
     AgentAddress address = call->address;
     CO_TRY(auto connection,
            co_await open_connection(runtime, std::move(tls), std::move(address), call->connect_timeout));
+    PeerIdentity peer = connection->peer();
+    if (auto accepted = co_await check_peer(call, std::move(peer)); !accepted) {
+        co_await connection->goodbye();
+        co_return std::move(accepted).error();
+    }
     auto answer = co_await connection->exchange(call, keep);
     if (!answer) co_return std::move(answer).error();
     if (pool) pool->learn(agent, answer->has_header(protocol_header_lower));

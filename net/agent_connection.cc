@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/digest.h"
 #include "core/protocol.h"
 #include "core/target.h"
 #include "net/http_connection.h"
@@ -39,6 +40,15 @@ std::string call_head(const AgentCall& call, const std::string& host, bool keep)
         {{"Connection", keep ? "keep-alive" : "close"}, {protocol_header, protocol_generation}});
 }
 
+PeerIdentity identity_of(const Certificate& certificate) {
+    PeerIdentity peer;
+    peer.key = key_fingerprint(certificate.spki_der());
+    peer.serial = certificate.serial();
+    peer.common_name = certificate.common_name();
+    peer.not_after = certificate.not_after();
+    return peer;
+}
+
 }  // namespace
 
 AgentConnection::AgentConnection(asio::ip::tcp::socket socket, std::shared_ptr<TlsContext> tls)
@@ -52,7 +62,10 @@ asio::awaitable<Result<void>> AgentConnection::handshake(AgentAddress address,
     deadline_.arm(timeout);
     const auto shaken = co_await stream_.handshake_client(address.host);
     deadline_.disarm();
-    if (shaken) co_return success();
+    if (shaken) {
+        if (const auto certificate = stream_.peer_certificate()) peer_ = identity_of(*certificate);
+        co_return success();
+    }
     if (deadline_.expired()) {
         co_return fail(Errc::timed_out, fmt::format("timed out: no TLS handshake with {} within {} s", where,
                                                     timeout.count() / 1000));

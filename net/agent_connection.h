@@ -24,6 +24,8 @@ class AgentConnection {
     // Errc::timed_out or tls_failed; `address` names the agent in the message and in SNI.
     asio::awaitable<Result<void>> handshake(AgentAddress address, std::chrono::milliseconds timeout);
 
+    const PeerIdentity& peer() const { return peer_; }  // after the handshake
+
     // The answer, whatever its status. `keep` asks the agent not to close afterwards.
     asio::awaitable<Result<HttpMessage>> exchange(std::shared_ptr<const AgentCall> call, bool keep);
 
@@ -44,6 +46,7 @@ class AgentConnection {
   private:
     TlsStream stream_;
     Deadline deadline_;
+    PeerIdentity peer_;
     std::chrono::steady_clock::time_point opened_;
     bool used_ = false;        // an answer has come
     bool keep_ = false;        // and it left the connection open

@@ -9,6 +9,7 @@
 #include "core/registry.h"
 #include "core/timestamp.h"
 #include "net/api_call.h"
+#include "net/renewal.h"
 
 namespace ctrlexec {
 namespace {
@@ -21,11 +22,12 @@ struct Deployment {
     std::map<std::string, double> agent_days;  // until each agent's certificate expires
     std::map<std::string, double> own_days;    // the dispatcher's and the CA's
     std::uint64_t agents = 0;
+    std::uint64_t expiring_agents = 0;  // with less than cert_renewal_days
     std::uint64_t unreadable_agents = 0;
     std::uint64_t pairing_requests = 0;
 };
 
-double days_until(std::int64_t time, std::int64_t now) {
+double exact_days(std::int64_t time, std::int64_t now) {
     return static_cast<double>(time - now) / seconds_a_day;
 }
 
@@ -37,12 +39,14 @@ Result<Deployment> read_deployment(const DispatcherConfig& config) {
     found.unreadable_agents = listing.problems.size();
     for (const auto& agent : listing.agents) {
         if (const auto expiry = parse_openssl_time(agent.expiry))
-            found.agent_days[agent.hostname] = days_until(*expiry, now);
+            found.agent_days[agent.hostname] = exact_days(*expiry, now);
+        if (const auto days = agent.days_left(now); days && *days < config.cert_renewal_days)
+            ++found.expiring_agents;
     }
     if (const auto own = Certificate::from_file(config.cert))
-        found.own_days["dispatcher"] = days_until(own->not_after(), now);
+        found.own_days["dispatcher"] = exact_days(own->not_after(), now);
     if (const auto authority = Certificate::from_file(config.ca))
-        found.own_days["ca"] = days_until(authority->not_after(), now);
+        found.own_days["ca"] = exact_days(authority->not_after(), now);
     if (const auto waiting = PairingQueue(config.pairing_dir()).list(now))
         found.pairing_requests = waiting->size();
     return found;
@@ -57,6 +61,9 @@ void write_deployment(MetricsPage& page, const Deployment& found) {
     page.sample(found.agents);
     page.family("ctrl_exec_agent_records_unreadable", "gauge", "Files of the registry that cannot be used.");
     page.sample(found.unreadable_agents);
+    page.family("ctrl_exec_agent_certificates_expiring", "gauge",
+                "Registered agents whose certificate has less than cert_renewal_days left.");
+    page.sample(found.expiring_agents);
     page.family("ctrl_exec_agent_certificate_days_left", "gauge",
                 "Days until the certificate of a registered agent expires; negative when it has.");
     write_days(page, "agent", found.agent_days);
@@ -124,6 +131,10 @@ void ApiMetrics::count_run(std::string_view outcome, double seconds) {
     run_seconds_.observe(seconds);
 }
 
+void ApiMetrics::count_renewal(const RenewalResult& renewal) {
+    if (renewal.outcome != RenewalResult::Outcome::not_due) ++renewals_[std::string(renewal.word())];
+}
+
 void ApiMetrics::write(MetricsPage& page) const {
     page.family("ctrl_exec_http_requests_total", "counter", "Requests by route, method and status.");
     for (const auto& [request, count] : requests_) {
@@ -143,6 +154,9 @@ void ApiMetrics::write(MetricsPage& page) const {
     page.family("ctrl_exec_auth_checks_total", "counter", "Questions to the auth hook or policy, by answer.");
     page.sample(auth_allowed_, {{"result", "allow"}});
     page.sample(auth_denied_, {{"result", "deny"}});
+    page.family("ctrl_exec_certificate_renewals_total", "counter",
+                "Renewals of agents' certificates by this process, by outcome.");
+    for (const auto& [outcome, count] : renewals_) page.sample(count, {{"outcome", outcome}});
     page.family("ctrl_exec_rate_blocks_total", "counter", "Addresses blocked for refused credentials.");
     page.sample(rate_blocks_);
     page.family("ctrl_exec_run_store_failures_total", "counter", "Runs whose results could not be stored.");

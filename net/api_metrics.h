@@ -16,6 +16,7 @@ namespace ctrlexec {
 
 struct ApiCall;
 struct HttpAnswer;
+struct RenewalResult;
 
 // All labels come from closed sets, so that no client can make the table grow.
 class ApiMetrics {
@@ -27,6 +28,7 @@ class ApiMetrics {
     void count_ping(bool ok) { ++(ok ? pings_ok_ : pings_failed_); }
     void count_auth(bool allowed) { ++(allowed ? auth_allowed_ : auth_denied_); }
     void count_rate_block() { ++rate_blocks_; }
+    void count_renewal(const RenewalResult& renewal);  // not of one that was not due
     void count_store_failure() { ++store_failures_; }
 
     void write(MetricsPage& page) const;
@@ -37,6 +39,7 @@ class ApiMetrics {
     std::map<std::string, Histogram, std::less<>> request_seconds_;  // by route
     std::map<std::string, std::uint64_t, std::less<>> runs_;         // by outcome
     Histogram run_seconds_;
+    std::map<std::string, std::uint64_t, std::less<>> renewals_;  // by outcome
     std::uint64_t pings_ok_ = 0;
     std::uint64_t pings_failed_ = 0;
     std::uint64_t auth_allowed_ = 0;

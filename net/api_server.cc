@@ -11,6 +11,7 @@
 #include "core/timestamp.h"
 #include "net/api_routes.h"
 #include "net/http_session.h"
+#include "net/maintenance.h"
 #include "net/plain_stream.h"
 #include "net/tls_stream.h"
 
@@ -56,6 +57,10 @@ HttpAnswer refusal(ApiState& state, const std::string& peer, const Error& why) {
 std::unique_ptr<Stream> make_stream(asio::ip::tcp::socket socket, const ApiSnapshot& snapshot) {
     if (snapshot.tls) return std::make_unique<TlsStream>(std::move(socket), snapshot.tls);
     return std::make_unique<PlainStream>(std::move(socket));
+}
+
+Result<MaintenanceTools> maintenance_tools(const ApiSnapshot& snapshot) {
+    return MaintenanceTools{snapshot.config, snapshot.dispatch};
 }
 
 }  // namespace
@@ -126,6 +131,12 @@ asio::awaitable<int> ApiServer::serve() {
     const auto most = static_cast<std::size_t>(snapshot_->config.api_max_connections);
     runtime_.spawn(listener_->accept_loop(most, std::move(start), std::move(full)));
     runtime_.spawn(purge_loop());
+    std::function<Result<MaintenanceTools>()> tools = [this] { return maintenance_tools(*snapshot_); };
+    std::function<void(const std::vector<RenewalResult>&)> count =
+        [this](const std::vector<RenewalResult>& round) {
+            for (const auto& renewal : round) state_->metrics.count_renewal(renewal);
+        };
+    runtime_.spawn(maintain_certificates(runtime_, std::move(tools), std::move(count)));
     std::error_code ignored;
     co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     // New connections are still taken meanwhile, so that /readyz can say why nothing else is.

@@ -22,26 +22,6 @@ std::string milliseconds_since(Clock::time_point start) {
                        std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count());
 }
 
-// Where the registry says the agent is; a name it does not know is looked up as it stands.
-Result<AgentAddress> address_of(const Target& target, const Registry& registry, int default_port) {
-    AgentAddress address;
-    address.host = target.host;
-    address.port = default_port;
-    const auto record = is_ip_address(target.host) ? Result<AgentRecord>(fail(Errc::not_found, ""))
-                                                   : registry.find(target.host);
-    // A name that no file could have is in no registry.
-    const bool unknown =
-        !record && (record.error().code == Errc::not_found || record.error().code == Errc::bad_request);
-    if (!record && !unknown) return record.error();
-    if (record) {
-        if (is_ip_address(record->ip)) address.fallback = record->ip;
-        address.by_address = record->lookup_by == "ip" && !address.fallback.empty();
-        if (record->agent_port != 0) address.port = record->agent_port;
-    }
-    if (target.port != 0) address.port = target.port;
-    return address;
-}
-
 Error refusal(const HttpMessage& answer, Errc unknown_route) {
     const auto body = json::parse(answer.body, 1u << 20);
     const std::string error = body ? body->scalar("error") : std::string();
@@ -181,7 +161,7 @@ asio::awaitable<Result<Dispatch::Addresses>> Dispatch::find(std::vector<Target> 
     std::function<Result<Addresses>()> work = [registry = registry_, port = config_.port,
                                                targets = std::move(targets)]() -> Result<Addresses> {
         Addresses found;
-        for (const auto& target : targets) found.push_back(address_of(target, registry, port));
+        for (const auto& target : targets) found.push_back(destination_of(target, registry, port));
         return found;
     };
     co_return co_await offload<Addresses>(runtime_->pool(), file_timeout, std::move(work));
@@ -189,28 +169,40 @@ asio::awaitable<Result<Dispatch::Addresses>> Dispatch::find(std::vector<Target> 
 
 asio::awaitable<void> Dispatch::each(
     std::vector<Target> targets,
-    std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work) const {
+    std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work) const {
     const std::size_t count = targets.size();
     const auto addresses = co_await find(std::move(targets));
     std::function<asio::awaitable<void>(std::size_t)> one = [&](std::size_t i) -> asio::awaitable<void> {
-        Result<AgentAddress> address = addresses ? (*addresses)[i] : Result<AgentAddress>(addresses.error());
+        Result<Destination> address = addresses ? (*addresses)[i] : Result<Destination>(addresses.error());
         co_await work(i, std::move(address));
     };
     co_await fan_out(*runtime_, count, static_cast<std::size_t>(config_.max_parallel), std::move(one));
 }
 
-asio::awaitable<Result<std::string>> Dispatch::exchange(Result<AgentAddress> address, std::string method,
+asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> address, std::string method,
                                                         std::string path, std::string body,
                                                         Errc unknown_route) const {
+    CO_TRY(Destination where, std::move(address));
     AgentCall call;
-    CO_TRY(call.address, std::move(address));
+    call.address = std::move(where.address);
     call.method = std::move(method);
     call.target = std::move(path);
     call.body = std::move(body);
     call.connect_timeout = std::chrono::seconds(config_.connect_timeout);
     call.read_timeout = std::chrono::seconds(config_.read_timeout);
     call.repeatable = call.target != "/run";  // the others only ask
+    const auto peer = std::make_shared<PeerIdentity>();
+    if (where.agent) {
+        call.accept = [this, agent = *where.agent, peer](PeerIdentity seen) {
+            *peer = seen;
+            return check_identity(*runtime_, registry_, agent, std::move(seen));
+        };
+    }
     CO_TRY(HttpMessage answer, co_await call_agent(*runtime_, tls_, std::move(call), pool_));
+    if (where.agent) {
+        PeerIdentity seen = *peer;
+        co_await learn_identity(*runtime_, registry_, std::move(*where.agent), std::move(seen));
+    }
     if (answer.status < 200 || answer.status > 299) co_return refusal(answer, unknown_route);
     co_return std::move(answer.body);
 }
@@ -224,7 +216,7 @@ asio::awaitable<Result<json::Value>> Dispatch::ask(Target target, std::string pa
     co_return reply_of(answer);
 }
 
-asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<AgentAddress> address,
+asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<Destination> address,
                                              std::shared_ptr<const RunRequest> request) const {
     const auto start = Clock::now();
     std::string question = request->to_json();
@@ -238,7 +230,7 @@ asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<AgentAddre
     co_return result;
 }
 
-asio::awaitable<PingResult> Dispatch::ping_one(std::string host, Result<AgentAddress> address,
+asio::awaitable<PingResult> Dispatch::ping_one(std::string host, Result<Destination> address,
                                                std::string reqid) const {
     const auto start = Clock::now();
     std::string question = ping_body(reqid);
@@ -255,8 +247,8 @@ asio::awaitable<void> Dispatch::run(std::vector<Target> targets, std::shared_ptr
                                     HostLocks locks, std::function<void(RunResult)> on_result) const {
     std::map<std::string, int> left;  // results to come for each host
     for (const auto& target : targets) ++left[target.host];
-    std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work =
-        [&](std::size_t i, Result<AgentAddress> address) -> asio::awaitable<void> {
+    std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work =
+        [&](std::size_t i, Result<Destination> address) -> asio::awaitable<void> {
         RunResult result = co_await run_one(targets[i].host, std::move(address), request);
         on_result(std::move(result));
         if (--left[targets[i].host] == 0 && locks.erase(targets[i].host) != 0)
@@ -267,16 +259,15 @@ asio::awaitable<void> Dispatch::run(std::vector<Target> targets, std::shared_ptr
 
 asio::awaitable<void> Dispatch::ping(std::vector<Target> targets, std::string reqid,
                                      std::function<void(PingResult)> on_result) const {
-    std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work =
-        [&](std::size_t i, Result<AgentAddress> address) -> asio::awaitable<void> {
+    std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work =
+        [&](std::size_t i, Result<Destination> address) -> asio::awaitable<void> {
         PingResult result = co_await ping_one(targets[i].host, std::move(address), reqid);
         on_result(std::move(result));
     };
     co_await each(targets, std::move(work));
 }
 
-asio::awaitable<DiscoveryResult> Dispatch::discover_one(std::string host,
-                                                        Result<AgentAddress> address) const {
+asio::awaitable<DiscoveryResult> Dispatch::discover_one(std::string host, Result<Destination> address) const {
     const auto start = Clock::now();
     const auto body = co_await exchange(std::move(address), "GET", "/capabilities", std::string());
     DiscoveryResult result = result_of<DiscoveryResult>(body);
@@ -288,8 +279,8 @@ asio::awaitable<DiscoveryResult> Dispatch::discover_one(std::string host,
 
 asio::awaitable<void> Dispatch::discover(std::vector<Target> targets,
                                          std::function<void(DiscoveryResult)> on_result) const {
-    std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work =
-        [&](std::size_t i, Result<AgentAddress> address) -> asio::awaitable<void> {
+    std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work =
+        [&](std::size_t i, Result<Destination> address) -> asio::awaitable<void> {
         DiscoveryResult result = co_await discover_one(targets[i].host, std::move(address));
         on_result(std::move(result));
     };

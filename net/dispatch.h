@@ -16,6 +16,7 @@
 #include "core/run_request.h"
 #include "core/target.h"
 #include "net/agent_client.h"
+#include "net/known_agent.h"
 #include "net/runtime.h"
 #include "net/tls_context.h"
 
@@ -62,17 +63,17 @@ class Dispatch {
   private:
     Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls,
              std::shared_ptr<AgentPool> pool);
-    using Addresses = std::vector<Result<AgentAddress>>;
+    using Addresses = std::vector<Result<Destination>>;
     asio::awaitable<Result<Addresses>> find(std::vector<Target> targets) const;
     asio::awaitable<void> each(
         std::vector<Target> targets,
-        std::function<asio::awaitable<void>(std::size_t, Result<AgentAddress>)> work) const;
-    asio::awaitable<RunResult> run_one(std::string host, Result<AgentAddress> address,
+        std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work) const;
+    asio::awaitable<RunResult> run_one(std::string host, Result<Destination> address,
                                        std::shared_ptr<const RunRequest> request) const;
-    asio::awaitable<PingResult> ping_one(std::string host, Result<AgentAddress> address,
+    asio::awaitable<PingResult> ping_one(std::string host, Result<Destination> address,
                                          std::string reqid) const;
-    asio::awaitable<DiscoveryResult> discover_one(std::string host, Result<AgentAddress> address) const;
-    asio::awaitable<Result<std::string>> exchange(Result<AgentAddress> address, std::string method,
+    asio::awaitable<DiscoveryResult> discover_one(std::string host, Result<Destination> address) const;
+    asio::awaitable<Result<std::string>> exchange(Result<Destination> address, std::string method,
                                                   std::string path, std::string body,
                                                   Errc unknown_route = Errc::bad_answer) const;
 

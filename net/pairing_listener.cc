@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
+#include "net/maintenance.h"
 #include "net/tls_stream.h"
 
 namespace ctrlexec {
@@ -64,6 +65,12 @@ HttpAnswer refusal(const Error& why) {
     return json_answer(200, json::Object{{"status", "error"}, {"reason", reason}});
 }
 
+// With the certificate that the files hold now: there is no reload here.
+Result<MaintenanceTools> maintenance_tools(Runtime& runtime, const DispatcherConfig& config) {
+    TRY(Dispatch dispatch, Dispatch::create(runtime, config, Dispatch::Connections::one_each));
+    return MaintenanceTools{config, std::make_shared<const Dispatch>(std::move(dispatch))};
+}
+
 }  // namespace
 
 struct PairingListener::Wait {
@@ -104,6 +111,8 @@ Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtim
 asio::awaitable<int> PairingListener::serve() {
     log_mode("pairing-mode-start", address());
     runtime_.spawn(watch_queue());
+    std::function<Result<MaintenanceTools>()> tools = [this] { return maintenance_tools(runtime_, config_); };
+    runtime_.spawn(maintain_certificates(runtime_, std::move(tools), nullptr));
     runtime_.spawn(
         listener_->accept_loop(static_cast<std::size_t>(config_.pairing_max_queue) + extra_connections,
                                [this](asio::ip::tcp::socket socket, std::string peer) {

@@ -96,15 +96,16 @@ TEST_CASE("the dates of certificate and CA are checked at the given time, ends i
     Recipe late;
     late.not_before = noon + 10;
     CHECK(verdict(ca.leaf(late, key), ca.certificate, noon) ==
-          "certificate is not valid before Jan 15 08:00:10 2027 GMT: is a clock wrong?");
+          "certificate is not valid before Jan 15 08:00:10 2027 GMT: is a clock wrong? The one here is 10 s "
+          "behind that");
     Recipe early;
     early.not_after = noon - 10;
     CHECK(verdict(ca.leaf(early, key), ca.certificate, noon) ==
-          "certificate has expired (Jan 15 07:59:50 2027 GMT)");
+          "certificate has expired (Jan 15 07:59:50 2027 GMT, 10 s ago)");
     Recipe lasting;
     lasting.not_after = noon + 100 * day;
     CHECK(verdict(ca.leaf(lasting, key), ca.certificate, noon + 2 * day) ==
-          "CA certificate has expired (Jan 16 08:00:00 2027 GMT)");
+          "CA certificate has expired (Jan 16 08:00:00 2027 GMT, 24 h ago)");
     lasting.not_before = noon - 100 * day;
     CHECK(mentions(verdict(ca.leaf(lasting, key), ca.certificate, noon - 2 * day),
                    "CA certificate is not valid before"));

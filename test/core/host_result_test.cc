@@ -7,6 +7,8 @@
 
 #include "test/temp_dir.h"
 
+#include "core/timestamp.h"
+
 using namespace ctrlexec;
 using ctrlexec::testing::mentions;
 
@@ -150,9 +152,10 @@ TEST_CASE("a ping's answer is understood only with its status") {
     ping->rtt = "3ms";
     CHECK(
         json::dump(ping->to_json()) ==
-        R"({"host":"web-01","status":"ok","rtt":"3ms","expiry":"Jun  7 16:28:00 2027 GMT","version":"0.8.4","reqid":"r"})");
+        R"({"host":"web-01","status":"ok","rtt":"3ms","expiry":"Jun  7 16:28:00 2027 GMT","version":"0.8.4","reqid":"r","days_left":)" +
+            std::to_string(*days_until("Jun  7 16:28:00 2027 GMT", now_seconds())) + "}");
     ping->host = "10.0.0.1";
-    CHECK(mentions(json::dump(ping->to_json()), R"("reported_hostname":"web-01"})"));
+    CHECK(mentions(json::dump(ping->to_json()), R"("reported_hostname":"web-01")"));
     for (const auto* body :
          {"{}", R"({"status":"OK"})", R"({"status":true})", R"({"status":1})", R"({"status":["ok"]})"}) {
         CHECK_MESSAGE(!PingResult::parse(body), body);

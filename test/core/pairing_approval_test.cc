@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/authority.h"
+#include "core/serial_list.h"
 #include "core/timestamp.h"
 #include "test/core/crypto_fixture.h"
 #include "test/temp_dir.h"
@@ -114,14 +115,31 @@ TEST_CASE("an approval signs the request, registers the agent and leaves the ans
     CHECK(approve_pairing(d.config, id, d.now).error().code == Errc::not_found);
 }
 
-TEST_CASE("an agent that pairs again replaces its record, and the operator hears of it") {
+TEST_CASE(
+    "an agent that pairs again replaces its record only when that is said, and its certificate is revoked") {
     const Dispatcher d;
     d.add();
-    REQUIRE(approve_pairing(d.config, id, d.now));
+    const auto first = approve_pairing(d.config, id, d.now);
+    REQUIRE(first);
+    CHECK(d.registry().find("web-01")->certificate_serial == first->serial);
     d.add("aaaaaaaa", "web-01", make_request({"web-01"}, new_ec_key()));
-    const auto again = approve_pairing(d.config, "aaaaaaaa", d.now);
+    const auto refused = approve_pairing(d.config, "aaaaaaaa", d.now);
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().code == Errc::exists);
+    CHECK(mentions(refused.error().message, "--replace"));
+    CHECK(d.registry().find("web-01")->certificate_serial == first->serial);
+    ApprovalOptions options;
+    options.replace = true;
+    options.agent_port = 7500;
+    options.lookup_by = "ip";
+    const auto again = approve_pairing(d.config, "aaaaaaaa", d.now, options);
     REQUIRE(again);
     CHECK(again->replaced);
+    CHECK(again->replaced_serial == first->serial);
+    CHECK(SerialList::load(d.config.ca_dir + "/revoked-serials")->contains(first->serial));
+    CHECK_FALSE(SerialList::load(d.config.ca_dir + "/revoked-serials")->contains(again->serial));
+    CHECK(d.registry().find("web-01")->agent_port == 7500);
+    CHECK(d.registry().find("web-01")->lookup_by == "ip");
     CHECK(d.registry().find("web-01")->reqid == "aaaaaaaa");
 }
 

@@ -287,3 +287,52 @@ TEST_CASE("a record that cannot be written leaves the old one") {
     CHECK(dir.content("web-01.json") == before);
     CHECK(dir.names() == "web-01.json");
 }
+
+TEST_CASE("what the old program does not know is written only when it is set") {
+    const std::string plain = json::dump(record_of("web-01").to_json());
+    for (const std::string_view name : {"key", "serial", "cn", "key_learned"})
+        CHECK_MESSAGE(plain.find("\"" + std::string(name) + "\":") == std::string::npos, name);
+    AgentRecord record = record_of("web-01");
+    record.key = "ab";
+    record.certificate_serial = "1f";
+    record.cn = "web";
+    record.key_learned = true;
+    const auto again = AgentRecord::from_json(record.to_json());
+    REQUIRE(again);
+    CHECK(again->key == "ab");
+    CHECK(again->certificate_serial == "1f");
+    CHECK(again->common_name() == "web");
+    CHECK(again->key_learned);
+    CHECK(record_of("web-01").common_name() == "web-01");
+}
+
+TEST_CASE("days left are whole ones, below 0 after the end, and none without a date") {
+    AgentRecord record = record_of("web-01");
+    record.expiry = "Jan 11 00:00:00 2027 GMT";
+    const std::int64_t end = 1799625600;
+    CHECK(record.days_left(end) == 0);
+    CHECK(record.days_left(end - 86400) == 1);
+    CHECK(record.days_left(end - 86399) == 0);
+    CHECK(record.days_left(end + 1) == -1);
+    record.expiry = "tomorrow";
+    CHECK(record.days_left(end) == std::nullopt);
+}
+
+TEST_CASE("an update sees the newest record, and writes only what it changed") {
+    const TempDir dir;
+    const Registry registry(dir.path());
+    REQUIRE(registry.save(record_of("web-01")));
+    const auto updated = registry.update("web-01", [](AgentRecord& record) {
+        record.serial_status = "pending";
+        return true;
+    });
+    REQUIRE(updated);
+    CHECK(updated->serial_status == "pending");
+    REQUIRE(registry.update("web-01", [](AgentRecord& record) {
+        record.ip = "10.0.0.2";
+        return false;
+    }));
+    CHECK(registry.find("web-01")->ip == "10.0.0.1");
+    CHECK(registry.find("web-01")->serial_status == "pending");
+    CHECK(registry.update("db-01", [](AgentRecord&) { return true; }).error().code == Errc::not_found);
+}

@@ -195,9 +195,10 @@ class Agent:
             self.argv("request-pairing", "--dispatcher", "127.0.0.1", "--port", listener.port, *words),
             f"request-{self.name}")
 
-    def pair(self, listener):
+    def pair(self, listener, *words):
+        """`words`: for approve."""
         with self.request_pairing(listener) as asking:
-            self.deployment.dispatcher("approve", self.deployment.wait_request(self.name)["id"])
+            self.deployment.dispatcher("approve", self.deployment.wait_request(self.name)["id"], *words)
             status = asking.wait_exit()
         if status != 0:
             raise AssertionError(f"exit {status}: {asking.describe()}")

@@ -100,9 +100,9 @@ class Pairing(unittest.TestCase):
         self.assertEqual(record["serial_status"], "current")
         self.assertEqual(record["dispatcher_serial"], self.agent.serial.read_text().strip())
         titles, rule, row = self.deployment.dispatcher("list-agents").stdout.decode().splitlines()
-        self.assertEqual(re.split(r"  +", titles), ["HOSTNAME", "IP", "PAIRED", "CERT EXPIRY"])
+        self.assertEqual(re.split(r"  +", titles), ["HOSTNAME", "IP", "PAIRED", "CERT EXPIRY", "DAYS LEFT"])
         self.assertRegex(rule, r"^-+$")
-        self.assertRegex(row, rf"^web-01 +127\.0\.0\.1 +{record['paired']} +{record['expiry']}$")
+        self.assertRegex(row, rf"^web-01 +127\.0\.0\.1 +{record['paired']} +{record['expiry']} +36[45]$")
 
     def test_denial_leaves_the_agent_unpaired(self):
         with self.agent.request_pairing(self.listener) as asking:
@@ -125,15 +125,18 @@ class Pairing(unittest.TestCase):
         with self.agent.request_pairing(self.listener) as asking:
             approved = self.deployment.json("approve", self.deployment.wait_request("web-01")["id"])
             self.assertEqual(asking.wait_exit(), 0)
-        self.assertEqual(approved, {"ok": 1, "agent": self.deployment.json("list-agents")["agents"][0]})
+        [listed] = self.deployment.json("list-agents")["agents"]
+        self.assertEqual({**approved["agent"], "days_left": listed["days_left"]}, listed)
 
     def test_pairing_again_replaces_the_registration(self):
         self.agent.pair(self.listener)
         first = self.agent.certificate.read_bytes()
         with self.agent.request_pairing(self.listener) as asking:
             request = self.deployment.wait_request("web-01")
-            output = self.deployment.dispatcher("approve", request["id"]).stdout.decode()
-            self.assertEqual(output.splitlines()[1:], ["It replaces the earlier registration of web-01."])
+            [before] = self.deployment.json("list-agents")["agents"]
+            output = self.deployment.dispatcher("approve", request["id"], "--replace").stdout.decode()
+            self.assertEqual(output.splitlines()[1:], ["It replaces the earlier registration of web-01, whose "
+                                                       f"certificate is revoked (serial {before['serial']})."])
             self.assertEqual(asking.wait_exit(), 0)
         self.assertNotEqual(self.agent.certificate.read_bytes(), first)
         [record] = self.deployment.json("list-agents")["agents"]
@@ -170,9 +173,10 @@ class Work(unittest.TestCase):
     def test_ping_table(self):
         output = self.deployment.dispatcher("ping", self.agent.target).stdout.decode()
         titles, rule, row = output.splitlines()
-        self.assertEqual(re.split(r"  +", titles), ["HOST", "STATUS", "RTT", "CERT EXPIRY", "VERSION"])
+        self.assertEqual(re.split(r"  +", titles), ["HOST", "STATUS", "RTT", "CERT EXPIRY", "VERSION",
+                                                    "DAYS LEFT"])
         self.assertRegex(rule, r"^-+$")
-        self.assertRegex(row, rf"^127\.0\.0\.1  ok +\d+ms +{TIME}  \d+\.\d+\.\d+$")
+        self.assertRegex(row, rf"^127\.0\.0\.1  ok +\d+ms +{TIME}  \d+\.\d+\.\d+ +36[45]$")
 
     def test_ping_json(self):
         [result] = self.deployment.json("ping", self.agent.target)["results"]

@@ -54,9 +54,11 @@ class OldDeployment(unittest.TestCase):
 
     def test_registry_is_listed(self):
         record = json.loads((OLD / "agent1.json").read_text())
-        self.assertEqual(self.deployment.json("list-agents"), {"ok": 1, "agents": [record]})
+        [listed] = self.deployment.json("list-agents")["agents"]
+        self.assertEqual(listed, {**record, "days_left": listed["days_left"]})
         row = self.deployment.dispatcher("list-agents").stdout.decode().splitlines()[2]
-        self.assertEqual(row.split(), ["agent1", record["ip"], record["paired"], *record["expiry"].split()])
+        self.assertEqual(row.split(), ["agent1", record["ip"], record["paired"], *record["expiry"].split(),
+                                       str(listed["days_left"])])
 
     def test_stored_run_is_shown(self):
         runs = self.deployment.state / "runs"
@@ -97,7 +99,7 @@ class OldDeployment(unittest.TestCase):
             request_id = client.read_answer().json["reqid"]
             [queued] = self.deployment.requests()
             self.assertEqual((queued["hostname"], queued["code"]), ("agent1", "056284"))
-            self.deployment.dispatcher("approve", request_id)
+            self.deployment.dispatcher("approve", request_id, "--replace")
             answer = client.only_answer().json
         self.assertEqual((answer["status"], answer["nonce"], answer["dispatcher_serial"]),
                          ("approved", old["nonce"], "02"))

@@ -32,7 +32,7 @@ class OldAgent(Case):
         return self.enterContext(OldPairingAgent(self.listener.address, hostname, csr or make_csr(hostname)))
 
     def approve(self, agent, receipt):
-        self.deployment.dispatcher("approve", receipt.json["reqid"])
+        self.deployment.dispatcher("approve", receipt.json["reqid"], "--replace")
         return agent.read_answer()
 
     def test_is_approved_by_two_answers_of_one_record_each(self):
@@ -42,7 +42,7 @@ class OldAgent(Case):
         self.assertRegex(receipt.json["reqid"], r"^[0-9a-f]{16}$")
         self.assertEqual(self.deployment.wait_request("web-01")["code"], agent.code)
         approval = self.approve(agent, receipt)
-        self.assertEqual(sorted(approval.json), ["ca", "cert", "dispatcher_serial", "nonce", "status"])
+        self.assertEqual(sorted(approval.json), ["ca", "cert", "dispatcher_id", "dispatcher_serial", "nonce", "status"])
         self.assertEqual((approval.json["status"], approval.json["nonce"], approval.json["dispatcher_serial"]),
                          ("approved", agent.nonce, "02"))
         for answer in (receipt, approval):
@@ -124,7 +124,7 @@ class OtherNames(Case):
     def test_common_name_may_be_another_one_when_it_is_allowed(self):
         with self.deployment.pairing_mode() as listener, \
                 OldPairingAgent(listener.address, "web-01", make_csr("web-02")) as agent:
-            self.deployment.dispatcher("approve", agent.ask().json["reqid"])
+            self.deployment.dispatcher("approve", agent.ask().json["reqid"], "--replace")
             certificate = agent.read_answer().json["cert"]
         said = self.deployment.execute(["openssl", "x509", "-noout", "-subject", "-nameopt", "RFC2253"],
                                        input=certificate.encode()).stdout
@@ -136,7 +136,7 @@ class Serials(Case):
     def pair(self, name, *words):
         with self.deployment.pairing_mode() as listener, \
                 OldPairingAgent(listener.address, name, make_csr(name)) as agent:
-            self.deployment.dispatcher("approve", agent.ask().json["reqid"], *words)
+            self.deployment.dispatcher("approve", agent.ask().json["reqid"], "--replace", *words)
             return agent.read_answer().json
 
     def test_dispatchers_serial_is_told_in_the_form_that_is_compared(self):

@@ -57,7 +57,7 @@ class Files(Case):
             if verb == "deny":
                 self.assertEqual(answer, {"status": "denied", "reason": "rejected by operator"})
             else:
-                self.assertEqual(sorted(answer), ["ca", "cert", "dispatcher_serial", "nonce", "status"])
+                self.assertEqual(sorted(answer), ["ca", "cert", "dispatcher_id", "dispatcher_serial", "nonce", "status"])
                 self.assertEqual((answer["status"], answer["nonce"]), ("approved", "00ff"))
 
     def test_listener_delivers_what_any_process_leaves(self):

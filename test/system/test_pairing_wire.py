@@ -52,7 +52,7 @@ class TwoAnswers(PairingPort):
         self.deployment.dispatcher("approve", queued["id"])
         approved = client.only_answer()
         self.assertEqual(approved.status_line, "HTTP/1.0 200 OK")
-        self.assertEqual(list(approved.json), ["status", "cert", "ca", "nonce", "dispatcher_serial"])
+        self.assertEqual(list(approved.json), ["status", "cert", "ca", "nonce", "dispatcher_serial", "dispatcher_id"])
         self.assertEqual((approved.json["status"], approved.json["nonce"]), ("approved", NONCE))
         self.assertEqual(approved.json["ca"], (self.deployment.ca / "ca.crt").read_text())
         self.assertRegex(approved.json["dispatcher_serial"], r"^[1-7][0-9a-f]{31}$")
