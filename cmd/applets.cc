@@ -27,8 +27,27 @@ constexpr std::array<OptionSpec, 1> api_options{{
     {"--config", "FILE", "configuration file (default /etc/ctrl-exec/ctrl-exec.conf)"},
 }};
 
-constexpr std::array<OptionSpec, 1> missing_options{{
+constexpr std::array<OptionSpec, 1> renew_ca_options{{
+    {"--days", "N", "its validity from now, 1 to 36500 (default 3650)"},
+}};
+
+constexpr std::array<OptionSpec, 1> revoke_options{{
+    {"--push", "", "tell all agents, too"},
+}};
+
+constexpr std::array<OptionSpec, 2> rotate_options{{
+    {"--continue", "", "only go on with a rotation that is under way, begin none"},
+    {"--force", "", "switch although reachable agents have refused the new serial"},
+}};
+
+constexpr std::array<OptionSpec, 1> unpair_options{{
+    {"--revoke", "", "revoke its certificate, too"},
+}};
+
+constexpr std::array<OptionSpec, 3> setup_ca_options{{
+    {"--days", "N", "its validity, 1 to 36500 (default 3650)"},
     {"--if-missing", "", "what is there is kept, and that is success"},
+    {"--key-type", "TYPE", "ecdsa or rsa (default from the configuration)"},
 }};
 
 constexpr std::array<OptionSpec, 3> approve_options{{
@@ -101,9 +120,11 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 31> table{{
+constinit const std::array<Applet, 36> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, approve_options, dispatcher_approve},
+    {dispatcher, "ca-info", "", "show the CA: fingerprint, SPKI pin, validity", "ca-info", 0, 0, false,
+     no_options, dispatcher_ca_info},
     {dispatcher, "config", "show", "show each setting, and where it comes from", "config show", 1, 1, false,
      no_options, dispatcher_config},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
@@ -126,17 +147,25 @@ constinit const std::array<Applet, 31> table{{
      false, no_options, dispatcher_pairing_mode},
     {dispatcher, "ping", "HOST[:PORT]...", "ask agents whether they are there", "ping web-01 db-01:7500", 1,
      -1, false, no_options, dispatcher_ping},
+    {dispatcher, "renew-ca", "", "give the CA's key a certificate with new dates", "renew-ca --days 3650", 0,
+     0, false, renew_ca_options, dispatcher_renew_ca},
+    {dispatcher, "revoke", "NAME|SERIAL", "talk no more to whoever holds this certificate", "revoke web-01",
+     1, 1, false, revoke_options, dispatcher_revoke},
+    {dispatcher, "rotate-cert", "", "give the dispatcher a new key and certificate", "rotate-cert", 0, 0,
+     false, rotate_options, dispatcher_rotate_cert},
     {dispatcher, "run", "HOST[:PORT]... SCRIPT [-- ARG...]", "run an allowlisted script on agents",
      "run web-01 web-02 deploy -- v1.2", 2, -1, true, no_options, dispatcher_run},
     {dispatcher, "run-status", "REQID", "show the stored results of a finished run",
      "run-status b50b5826213a74c8", 1, 1, false, no_options, dispatcher_run_status},
-    {dispatcher, "setup-ca", "", "make the certificate authority", "setup-ca", 0, 0, false, missing_options,
+    {dispatcher, "serial-status", "", "show which certificate of the dispatcher agents trust",
+     "serial-status", 0, 0, false, no_options, dispatcher_serial_status},
+    {dispatcher, "setup-ca", "", "make the certificate authority", "setup-ca", 0, 0, false, setup_ca_options,
      dispatcher_setup_ca},
     {dispatcher, "setup-ctrl-exec", "", "make the dispatcher's key and certificate", "setup-ctrl-exec", 0, 0,
      false, confirm_options, dispatcher_setup_ctrl_exec},
     {dispatcher, "token", "", "make a token for the HTTP API", "token --scripts check-disk --hosts web-01", 0,
      0, false, token_options, dispatcher_token},
-    {dispatcher, "unpair", "NAME", "forget a registered agent", "unpair web-01", 1, 1, false, no_options,
+    {dispatcher, "unpair", "NAME", "forget a registered agent", "unpair web-01", 1, 1, false, unpair_options,
      dispatcher_unpair},
     {agent, "allow", "NAME PATH", "allow a script, and let the agent know",
      "allow check-disk /opt/ctrl-exec-scripts/check-disk.sh", 2, 2, false, no_options, agent_allow},

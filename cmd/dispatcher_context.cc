@@ -22,11 +22,16 @@ Result<DispatcherConfig> open_dispatcher(const Invocation& call) {
 }
 
 Result<int> port_option(const Invocation& call) {
-    if (!call.has("--port")) return 0;
-    std::int64_t port = 0;
-    if (!parse_integer(call.text("--port"), 1, 65535, port))
-        return fail(Errc::usage, "--port must be 1 to 65535");
-    return static_cast<int>(port);
+    return number_option(call, "--port", 1, 65535, 0);
+}
+
+Result<int> number_option(const Invocation& call, const std::string& option, int low, int high,
+                          int fallback) {
+    if (!call.has(option)) return fallback;
+    std::int64_t number = 0;
+    if (!parse_integer(call.text(option), low, high, number))
+        return fail(Errc::usage, fmt::format("{} must be {} to {}", option, low, high));
+    return static_cast<int>(number);
 }
 
 std::string username_of(const Invocation& call) {

@@ -7,7 +7,7 @@
 #include "cmd/passphrase.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
-#include "core/authority.h"
+#include "core/ca_key.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/key_encryption.h"
@@ -16,7 +16,7 @@ namespace ctrlexec {
 namespace {
 
 Result<std::string> encrypted(const Invocation& call, const DispatcherConfig& config) {
-    TRY(const PrivateKey key, PrivateKey::from_file(config.ca_dir + "/ca.key"));
+    TRY(const PrivateKey key, load_ca_key(config.ca_dir + "/ca.key", config.ca_passphrase_file));
     TRY(const std::string passphrase, read_passphrase(call, PassphraseUse::make));
     return encrypt_key(key, passphrase);
 }

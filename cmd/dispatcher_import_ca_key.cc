@@ -12,6 +12,7 @@
 #include "cmd/passphrase.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
+#include "core/ca_key.h"
 #include "core/certificate.h"
 #include "core/file.h"
 #include "core/json.h"
@@ -59,10 +60,11 @@ Result<bool> install(const DispatcherConfig& config, const PrivateKey& key) {
                         fmt::format("this is not the key of {}; nothing was changed", certificate_path));
     }
     TRY_DO(make_directories(config.ca_dir, 0755));
-    const auto created = create_file_atomic(key_path, key.to_pem(), 0600);
+    TRY(const std::string pem, ca_key_pem(key, config.ca_passphrase_file));
+    const auto created = create_file_atomic(key_path, pem, 0600);
     if (created) return true;
     if (created.error().code != Errc::exists) return created.error();
-    TRY(const PrivateKey present, PrivateKey::from_file(key_path));
+    TRY(const PrivateKey present, load_ca_key(key_path, config.ca_passphrase_file));
     if (present.spki_der() == key.spki_der()) return false;
     return fail(Errc::exists, fmt::format("{} holds another key and is kept; move it away first", key_path));
 }

@@ -1,8 +1,8 @@
 // Usage: maintain [--all]
-// One round of what ctrl-exec-api and pairing-mode do in the background, for cron and timers: certificates
-// with less than half of cert_days left are renewed. HOST, STATUS, CERT EXPIRY, DAYS LEFT of every registered
-// agent. Exit 1 when one that was due could not be renewed; of old agents, which cannot renew, only from
-// cert_renewal_days on.
+// One round of what ctrl-exec-api and pairing-mode do in the background, for cron and timers: the
+// dispatcher's own certificate is rotated when it is due, and agents' certificates with less than half of
+// cert_days left are renewed. HOST, STATUS, CERT EXPIRY, DAYS LEFT of every registered agent. Exit 1 when one
+// that was due could not be renewed; of old agents, which cannot renew, only from cert_renewal_days on.
 #include <fmt/format.h>
 
 #include "cmd/dispatcher_context.h"
@@ -11,6 +11,7 @@
 #include "core/timestamp.h"
 #include "net/dispatch.h"
 #include "net/renewal.h"
+#include "net/rotation.h"
 #include "net/runtime.h"
 
 namespace ctrlexec {
@@ -46,10 +47,12 @@ int dispatcher_maintain(const Invocation& call) {
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);
     if (!dispatch) return report(call, dispatch.error());
-    const Renewals renewals(runtime, *config, std::make_shared<const Dispatch>(std::move(*dispatch)));
+    const auto shared = std::make_shared<const Dispatch>(std::move(*dispatch));
+    const Renewals renewals(runtime, *config, shared);
     const RenewWhich which = call.has("--all") ? RenewWhich::all : RenewWhich::due;
     Result<std::vector<RenewalResult>> done = fail(Errc::cancelled, "interrupted");
     const int ended = runtime.run([&]() -> asio::awaitable<int> {
+        co_await continue_rotation(runtime, *config, *shared);
         done = co_await renewals.round(which);
         co_return 0;
     });

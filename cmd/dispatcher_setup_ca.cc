@@ -1,4 +1,4 @@
-// Usage: setup-ca [--if-missing]
+// Usage: setup-ca [--if-missing] [--key-type TYPE] [--days N]
 // Makes ca.key (0600), ca.crt and ca.serial in `ca_dir`; never overwrites. With --if-missing a CA that is
 // there is success.
 #include <fmt/format.h>
@@ -10,10 +10,26 @@
 #include "core/json.h"
 
 namespace ctrlexec {
+namespace {
+
+Result<KeyType> key_type_option(const Invocation& call, KeyType fallback) {
+    const std::string type = call.text("--key-type", fallback == KeyType::rsa ? "rsa" : "ecdsa");
+    if (type == "ecdsa") return KeyType::ecdsa;
+    if (type == "rsa") return KeyType::rsa;
+    return fail(Errc::usage, "--key-type must be ecdsa or rsa");
+}
+
+}  // namespace
+
 int dispatcher_setup_ca(const Invocation& call) {
-    const auto config = open_dispatcher(call);
+    const auto days = number_option(call, "--days", 1, 36500, default_ca_days);
+    if (!days) return report(call, days.error());
+    auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
-    const auto made = set_up_authority(*config, call.has("--if-missing"));
+    const auto type = key_type_option(call, config->key_type);
+    if (!type) return report(call, type.error());
+    config->key_type = *type;
+    const auto made = set_up_authority(*config, call.has("--if-missing"), *days);
     if (!made) return report(call, made.error());
     const Certificate& certificate = made->certificate;
     if (call.has("--json")) {

@@ -1,9 +1,10 @@
-// Usage: unpair NAME
-// Forgets the agent. Its certificate stays valid until it expires, which is said.
+// Usage: unpair NAME [--revoke]
+// Forgets the agent. Its certificate stays valid until it expires, which is said, or is revoked.
 #include <fmt/format.h>
 
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
+#include "cmd/revoke.h"
 #include "cmd/verbs.h"
 #include "core/log.h"
 #include "core/registry.h"
@@ -19,13 +20,22 @@ int dispatcher_unpair(const Invocation& call) {
     if (!held) return report(call, held.error());
     const auto record = registry.find(call.operands[0]);
     if (!record) return report(call, record.error());
+    std::string revoked;
+    if (call.has("--revoke")) {
+        const auto done = revoke_agent(*config, *record);
+        if (!done) return report(call, done.error());
+        revoked = done->serial;
+    }
     if (const auto removed = registry.remove(record->hostname); !removed)
         return report(call, removed.error());
     log_event(LogLevel::notice, "unpair", {{"HOST", record->hostname}});
     if (call.has("--json")) {
-        print_out(
-            json::dump(json::Object{{"ok", 1}, {"hostname", record->hostname}, {"expiry", record->expiry}}) +
-            "\n");
+        json::Object result{{"ok", 1}, {"hostname", record->hostname}, {"expiry", record->expiry}};
+        if (!revoked.empty()) result.push_back({"revoked", revoked});
+        print_out(json::dump(json::Value(std::move(result))) + "\n");
+    } else if (!revoked.empty()) {
+        print_out(fmt::format("Unpaired: {}. Its certificate, serial {}, is revoked.\n", record->hostname,
+                              revoked));
     } else {
         print_out(fmt::format("Unpaired: {}. Its certificate stays valid until {}.\n", record->hostname,
                               printable(record->expiry)));

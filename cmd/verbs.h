@@ -6,6 +6,7 @@
 namespace ctrlexec {
 
 int dispatcher_approve(const Invocation& call);
+int dispatcher_ca_info(const Invocation& call);
 int dispatcher_config(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
 int dispatcher_edit_agent(const Invocation& call);
@@ -17,8 +18,12 @@ int dispatcher_list_requests(const Invocation& call);
 int dispatcher_maintain(const Invocation& call);
 int dispatcher_pairing_mode(const Invocation& call);
 int dispatcher_ping(const Invocation& call);
+int dispatcher_renew_ca(const Invocation& call);
+int dispatcher_revoke(const Invocation& call);
+int dispatcher_rotate_cert(const Invocation& call);
 int dispatcher_run(const Invocation& call);
 int dispatcher_run_status(const Invocation& call);
+int dispatcher_serial_status(const Invocation& call);
 int dispatcher_setup_ca(const Invocation& call);
 int dispatcher_setup_ctrl_exec(const Invocation& call);
 int dispatcher_token(const Invocation& call);

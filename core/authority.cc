@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "core/ca_key.h"
 #include "core/certificate_builder.h"
 #include "core/digest.h"
 #include "core/file.h"
@@ -82,8 +83,9 @@ Result<void> check_dates(const Certificate& authority, const std::string& path, 
                                               path, openssl_time(authority.not_before())));
     }
     if (now >= authority.not_after()) {
-        return fail(Errc::crypto, fmt::format("{} has expired ({}): make a new CA and pair all agents again",
-                                              path, authority.expiry_text()));
+        return fail(Errc::crypto,
+                    fmt::format("{} has expired ({}): renew it with `ctrl-exec-dispatcher renew-ca`", path,
+                                authority.expiry_text()));
     }
     return success();
 }
@@ -96,10 +98,12 @@ Error already_there(const Paths& paths) {
 }
 
 // An existing key is used, whatever its type: it may be the only copy of the CA that agents trust.
-Result<PrivateKey> existing_or_new_key(const std::string& path, KeyType type) {
-    if (file_exists(path)) return PrivateKey::from_file(path);
+Result<PrivateKey> existing_or_new_key(const std::string& path, const std::string& passphrase_file,
+                                       KeyType type) {
+    if (file_exists(path)) return load_ca_key(path, passphrase_file);
     TRY(PrivateKey key, PrivateKey::generate(type));
-    TRY_DO(create_file_atomic(path, key.to_pem(), 0600));
+    TRY(const std::string pem, ca_key_pem(key, passphrase_file));
+    TRY_DO(create_file_atomic(path, pem, 0600));
     return key;
 }
 
@@ -108,7 +112,8 @@ Result<PrivateKey> existing_or_new_key(const std::string& path, KeyType type) {
 Authority::Authority(std::string directory, PrivateKey key, Certificate certificate)
     : directory_(std::move(directory)), key_(std::move(key)), certificate_(std::move(certificate)) {}
 
-Result<Authority> Authority::create(const std::string& directory, KeyType type, int days) {
+Result<Authority> Authority::create(const std::string& directory, const std::string& passphrase_file,
+                                    KeyType type, int days) {
     const Paths paths(directory);
     TRY_DO(check_days(days));
     if (file_exists(paths.certificate)) return already_there(paths);
@@ -117,7 +122,7 @@ Result<Authority> Authority::create(const std::string& directory, KeyType type, 
     if (file_exists(paths.certificate)) return already_there(paths);
     TRY_DO(remove_leftovers(paths.key, 0));
     TRY_DO(remove_leftovers(paths.certificate, 0));
-    TRY(PrivateKey key, existing_or_new_key(paths.key, type));
+    TRY(PrivateKey key, existing_or_new_key(paths.key, passphrase_file, type));
     const std::int64_t now = now_seconds();
     TRY(std::string serial, next_serial(paths));
     const CertificateFields fields{"ctrl-exec CA", std::move(serial), now - clock_skew,
@@ -129,7 +134,7 @@ Result<Authority> Authority::create(const std::string& directory, KeyType type, 
     return Authority(directory, std::move(key), std::move(certificate));
 }
 
-Result<Authority> Authority::open(const std::string& directory) {
+Result<Authority> Authority::open(const std::string& directory, const std::string& passphrase_file) {
     const Paths paths(directory);
     auto certificate = Certificate::from_file(paths.certificate);
     if (!certificate && certificate.error().code == Errc::not_found) {
@@ -141,7 +146,7 @@ Result<Authority> Authority::open(const std::string& directory) {
     if (const std::string problem = authority_problem(certificate->native()); !problem.empty()) {
         return fail(Errc::crypto, fmt::format("{} {}; restore it from a backup", paths.certificate, problem));
     }
-    auto key = PrivateKey::from_file(paths.key);
+    auto key = load_ca_key(paths.key, passphrase_file);
     if (!key && key.error().code == Errc::not_found) {
         return fail(Errc::config,
                     fmt::format("{} is not there, and {} is of no use without it: restore it from a "
@@ -170,6 +175,23 @@ Result<Certificate> Authority::issue(const CertificateRequest& request, const st
     }
     TRY(bssl::UniquePtr<X509> built,
         build_leaf(fields, subject_key.get(), certificate_.native(), key_.native()));
+    return Certificate::from_native(built.release());
+}
+
+Result<Certificate> Authority::renewed(int days, std::int64_t now) {
+    const Paths paths(directory_);
+    TRY_DO(check_days(days));
+    if (X509_verify(certificate_.native(), key_.native()) != 1) {
+        take_crypto_error();
+        return fail(Errc::config, fmt::format("{} is signed by another CA: have that one sign it again",
+                                              paths.certificate));
+    }
+    CertificateFields fields{"", "", now - clock_skew, now + days * seconds_per_day};
+    {
+        TRY(const FileLock held, lock(paths));
+        TRY(fields.serial, next_serial(paths));
+    }
+    TRY(bssl::UniquePtr<X509> built, rebuild_authority(fields, key_.native(), certificate_.native()));
     return Certificate::from_native(built.release());
 }
 

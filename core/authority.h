@@ -17,10 +17,12 @@ class Authority {
     // Makes the CA: CN=ctrl-exec CA, X.509 v3, CA:TRUE, pathlen 0, keyCertSign and cRLSign, SKI. Errc::exists
     // when ca.crt is there. A ca.key without ca.crt (restored from a backup or a secrets manager, or left by
     // a crash) is used, never replaced.
-    static Result<Authority> create(const std::string& directory, KeyType type, int days);
+    // `passphrase_file`: see core/ca_key.h; "" for none.
+    static Result<Authority> create(const std::string& directory, const std::string& passphrase_file,
+                                    KeyType type, int days);
 
     // Errc::config with the remedy (`setup-ca`) when there is none; checks that key and certificate match.
-    static Result<Authority> open(const std::string& directory);
+    static Result<Authority> open(const std::string& directory, const std::string& passphrase_file);
 
     // Signs a leaf: v3, subject CN=common_name, DNS SAN of it when it is a host name and IP SAN when it is an
     // address, client and server EKU, digitalSignature, notBefore 10 minutes back, never past the CA's own
@@ -28,6 +30,11 @@ class Authority {
     // used, for the old program) before the signature is made, under the lock ca.serial.lock.
     Result<Certificate> issue(const CertificateRequest& request, const std::string& common_name, int days,
                               std::int64_t now);
+
+    // A new certificate of the same key and name, with new dates and a new serial; nothing is written but
+    // ca.serial. Whatever this CA has signed is valid under the new one too. Errc::config when another CA has
+    // signed ours.
+    Result<Certificate> renewed(int days, std::int64_t now);
 
     const Certificate& certificate() const { return certificate_; }
 

@@ -161,6 +161,14 @@ std::string Certificate::spki_der() const {
     return spki_of(key.get());
 }
 
+std::string Certificate::key_text() const {
+    const bssl::UniquePtr<EVP_PKEY> key(X509_get_pubkey(cert_.get()));
+    const int kind = key ? EVP_PKEY_id(key.get()) : EVP_PKEY_NONE;
+    if (kind == EVP_PKEY_ED25519) return "Ed25519";
+    if (kind == EVP_PKEY_EC) return EVP_PKEY_bits(key.get()) == 256 ? "ECDSA P-256" : "ECDSA";
+    return kind == EVP_PKEY_RSA ? fmt::format("RSA {}", EVP_PKEY_bits(key.get())) : "unknown";
+}
+
 bool Certificate::holds_key_of(const PrivateKey& key) const {
     const bssl::UniquePtr<EVP_PKEY> own(X509_get_pubkey(cert_.get()));
     const bool same = own && EVP_PKEY_cmp(own.get(), key.native()) == 1;

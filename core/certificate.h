@@ -28,6 +28,7 @@ class Certificate {
     std::int64_t not_after() const;   // seconds since the epoch
     std::string expiry_text() const;  // "Jun  7 16:28:00 2027 GMT"
     std::string spki_der() const;     // DER SubjectPublicKeyInfo
+    std::string key_text() const;     // "ECDSA P-256", "RSA 4096", "Ed25519"
     bool holds_key_of(const PrivateKey& key) const;
 
     // Why it cannot be a CA, in words that follow its name ("is not a CA certificate …"); "" when it can.

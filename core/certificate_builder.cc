@@ -143,7 +143,7 @@ Error failure() {
     return crypto_failure(Errc::internal, "cannot build or sign a certificate");
 }
 
-// Everything but issuer, extensions and signature.
+// Everything but names, extensions and signature.
 Result<bssl::UniquePtr<X509>> begin(const CertificateFields& fields, EVP_PKEY* subject_key) {
     bssl::UniquePtr<X509> certificate(X509_new());
     if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1 ||
@@ -153,26 +153,41 @@ Result<bssl::UniquePtr<X509>> begin(const CertificateFields& fields, EVP_PKEY* s
         X509_set_pubkey(certificate.get(), subject_key) != 1) {
         return failure();
     }
-    TRY_DO(set_common_name(X509_get_subject_name(certificate.get()), fields.common_name));
     return certificate;
+}
+
+// The name is set already.
+bool finish_authority(X509* raw, EVP_PKEY* key, X509* previous) {
+    const ASN1_OCTET_STRING* id = previous == nullptr ? nullptr : X509_get0_subject_key_id(previous);
+    const bool has_id = id == nullptr ? add_subject_key_id(raw)
+                                      : add_extension(raw, NID_subject_key_identifier,
+                                                      const_cast<ASN1_OCTET_STRING*>(id), false);
+    return has_id && X509_set_issuer_name(raw, X509_get_subject_name(raw)) == 1 &&
+           add_basic_constraints(raw, true) && add_key_usage(raw, {key_cert_sign, crl_sign}) &&
+           X509_sign(raw, key, signature_digest(key)) > 0;
 }
 
 }  // namespace
 
 Result<bssl::UniquePtr<X509>> build_authority(const CertificateFields& fields, EVP_PKEY* key) {
     TRY(bssl::UniquePtr<X509> certificate, begin(fields, key));
-    X509* raw = certificate.get();
-    if (X509_set_issuer_name(raw, X509_get_subject_name(raw)) != 1 || !add_basic_constraints(raw, true) ||
-        !add_key_usage(raw, {key_cert_sign, crl_sign}) || !add_subject_key_id(raw) ||
-        X509_sign(raw, key, signature_digest(key)) <= 0) {
-        return failure();
-    }
+    TRY_DO(set_common_name(X509_get_subject_name(certificate.get()), fields.common_name));
+    if (!finish_authority(certificate.get(), key, nullptr)) return failure();
+    return certificate;
+}
+
+Result<bssl::UniquePtr<X509>> rebuild_authority(const CertificateFields& fields, EVP_PKEY* key,
+                                                X509* previous) {
+    TRY(bssl::UniquePtr<X509> certificate, begin(fields, key));
+    const bool named = X509_set_subject_name(certificate.get(), X509_get_subject_name(previous)) == 1;
+    if (!named || !finish_authority(certificate.get(), key, previous)) return failure();
     return certificate;
 }
 
 Result<bssl::UniquePtr<X509>> build_leaf(const CertificateFields& fields, EVP_PKEY* subject_key,
                                          X509* authority, EVP_PKEY* authority_key) {
     TRY(bssl::UniquePtr<X509> certificate, begin(fields, subject_key));
+    TRY_DO(set_common_name(X509_get_subject_name(certificate.get()), fields.common_name));
     X509* raw = certificate.get();
     if (X509_set_issuer_name(raw, X509_get_subject_name(authority)) != 1 ||
         !add_basic_constraints(raw, false) || !add_key_usage(raw, {digital_signature}) ||

@@ -28,6 +28,7 @@ const std::vector<std::string_view> known_keys{
     "auth_policy",
     "ca",
     "ca_dir",
+    "ca_passphrase_file",
     "cert",
     "cert_check_interval",
     "cert_days",
@@ -88,6 +89,7 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.key, file.required("key"));
     TRY(config.ca, file.required("ca"));
     config.ca_dir = file.text("ca_dir", directory_of(config.ca));
+    config.ca_passphrase_file = file.text("ca_passphrase_file");
     config.state_dir = file.text("state_dir", "/var/lib/ctrl-exec");
     TRY(const std::size_t type, file.choice("key_type", 0, {"ecdsa", "rsa"}));
     config.key_type = type == 0 ? KeyType::ecdsa : KeyType::rsa;
@@ -102,9 +104,10 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.connect_timeout, file.integer("connect_timeout", config.connect_timeout, 1, 600));
     TRY(config.max_parallel, file.integer("max_parallel", config.max_parallel, 1, 100000));
     TRY(config.cert_days, file.integer("cert_days", config.cert_days, 1, 36500));
+    TRY(config.cert_renewal_days, file.integer("cert_renewal_days", config.cert_renewal_days, 1, 36500));
+    TRY(config.cert_overlap_days, file.integer("cert_overlap_days", config.cert_overlap_days, 1, 3650));
     config.auth_hook = file.text("auth_hook");
     TRY(config.auth_hook_timeout, file.integer("auth_hook_timeout", config.auth_hook_timeout, 1, 3600));
-    TRY(config.cert_renewal_days, file.integer("cert_renewal_days", config.cert_renewal_days, 1, 36500));
     TRY(config.cert_check_interval,
         file.integer("cert_check_interval", config.cert_check_interval, 1, 31536000));
     config.auth_policy = file.text("auth_policy");

@@ -22,9 +22,10 @@ inline constexpr int default_api_port = 7445;
 
 struct DispatcherConfig {
     std::string path;
-    std::string cert, key, ca;  // the dispatcher's certificate, its key, and the CA it trusts
-    std::string ca_dir;         // ca.key, ca.crt, ca.serial; by default where `ca` lies
-    std::string state_dir;      // agents/, pairing/, locks/, runs/
+    std::string cert, key, ca;       // the dispatcher's certificate, its key, and the CA it trusts
+    std::string ca_dir;              // ca.key, ca.crt, ca.serial; by default where `ca` lies
+    std::string ca_passphrase_file;  // its first line opens ca.key; "" when that is not encrypted
+    std::string state_dir;           // agents/, pairing/, locks/, runs/
     KeyType key_type = KeyType::ecdsa;
     int port = default_agent_port;  // of the agents
     std::string pairing_bind;       // "" = every address, IPv6 and IPv4
@@ -38,8 +39,9 @@ struct DispatcherConfig {
     int auth_hook_timeout = 10;          // seconds
     std::string auth_policy;             // "" for none; the HTTP API alone reads it
     int cert_days = 365;                 // validity of the agents' certificates
-    int cert_renewal_days = 90;          // with fewer left there are warnings
+    int cert_renewal_days = 90;          // with fewer left there are warnings, and our own is rotated
     int cert_check_interval = 14400;     // seconds between two rounds of renewals
+    int cert_overlap_days = 30;          // that both of the dispatcher's certificates are trusted
     std::string api_bind = "127.0.0.1";  // "" = every address, IPv6 and IPv4
     int api_port = default_api_port;
     std::string api_cert, api_key;  // both or none: TLS or plain HTTP
@@ -55,6 +57,8 @@ struct DispatcherConfig {
     std::vector<std::string> warnings;
     std::vector<Setting> settings;  // all of the above as text, with their origin
 
+    std::string revoked_serials() const { return ca_dir + "/revoked-serials"; }
+    std::string rotation_file() const { return state_dir + "/rotation.json"; }
     std::string agents_dir() const { return state_dir + "/agents"; }
     std::string locks_dir() const { return state_dir + "/locks"; }
     std::string pairing_dir() const { return state_dir + "/pairing"; }

@@ -14,14 +14,7 @@
 namespace ctrlexec {
 namespace {
 
-constexpr int ca_days = 3650;
-constexpr int dispatcher_days = 825;
 constexpr const char* common_name = "ctrl-exec";
-
-// Of all that make a CA or a dispatcher's certificate; Authority has a lock of its own for serial numbers.
-Result<FileLock> lock_setup(const DispatcherConfig& config) {
-    return FileLock::acquire(config.ca_dir + "/.setup.lock", FileLock::Wait::yes);
-}
 
 Result<SetupResult> existing_authority(const std::string& path) {
     TRY(Certificate certificate, Certificate::from_file(path));
@@ -65,7 +58,16 @@ Result<SetupResult> existing_certificate(const DispatcherConfig& config) {
 
 }  // namespace
 
-Result<SetupResult> set_up_authority(const DispatcherConfig& config, bool keep) {
+Result<FileLock> lock_setup(const DispatcherConfig& config) {
+    return FileLock::acquire(config.ca_dir + "/.setup.lock", FileLock::Wait::yes);
+}
+
+Result<Certificate> issue_dispatcher_certificate(const DispatcherConfig& config, const PrivateKey& key) {
+    TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
+    return issue(authority, key);
+}
+
+Result<SetupResult> set_up_authority(const DispatcherConfig& config, bool keep, int days) {
     const std::string path = config.ca_dir + "/ca.crt";
     // Before the lock: a volume that has all may be mounted read-only.
     if (keep && file_exists(path)) return existing_authority(path);
@@ -73,14 +75,36 @@ Result<SetupResult> set_up_authority(const DispatcherConfig& config, bool keep) 
     TRY(const FileLock held, lock_setup(config));
     if (keep && file_exists(path)) return existing_authority(path);
     const bool had_key = file_exists(config.ca_dir + "/ca.key");
-    TRY_DO(Authority::create(config.ca_dir, config.key_type, ca_days));
+    TRY_DO(Authority::create(config.ca_dir, config.ca_passphrase_file, config.key_type, days));
     TRY(Certificate certificate, Certificate::from_file(path));
     return SetupResult{std::move(certificate), false, had_key};
 }
 
+Result<Certificate> renew_authority(const DispatcherConfig& config, int days) {
+    const std::string path = config.ca_dir + "/ca.crt";
+    TRY(const FileLock held, lock_setup(config));
+    TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
+    TRY_DO(remove_leftovers(path, 0));
+    TRY(Certificate renewed, authority.renewed(days, now_seconds()));
+    if (renewed.not_after() <= authority.certificate().not_after()) {
+        return fail(Errc::config,
+                    fmt::format("{} is valid until {}, and would be until {} only; use --days "
+                                "with a larger number",
+                                path, authority.certificate().expiry_text(), renewed.expiry_text()));
+    }
+    FileSet files;
+    TRY_DO(files.stage(path, renewed.to_pem(), 0644));
+    if (file_exists(config.ca) && resolve_path(config.ca) != resolve_path(path)) {
+        TRY(const Certificate trusted, Certificate::from_file(config.ca));
+        if (trusted.spki_der() == renewed.spki_der()) TRY_DO(files.stage(config.ca, renewed.to_pem(), 0644));
+    }
+    TRY_DO(files.commit());
+    return renewed;
+}
+
 Result<SetupResult> set_up_dispatcher_certificate(const DispatcherConfig& config) {
     if (file_exists(config.cert)) return existing_certificate(config);
-    TRY(Authority authority, Authority::open(config.ca_dir));
+    TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
     TRY(const FileLock held, lock_setup(config));
     if (file_exists(config.cert)) return existing_certificate(config);
     TRY_DO(remove_both_leftovers(config));
@@ -95,7 +119,7 @@ Result<SetupResult> set_up_dispatcher_certificate(const DispatcherConfig& config
 }
 
 Result<SetupResult> replace_dispatcher_certificate(const DispatcherConfig& config) {
-    TRY(Authority authority, Authority::open(config.ca_dir));
+    TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
     TRY(const FileLock held, lock_setup(config));
     TRY_DO(remove_both_leftovers(config));
     TRY(const PrivateKey key, PrivateKey::generate(config.key_type));

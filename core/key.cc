@@ -8,9 +8,6 @@
 #include <openssl/nid.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <sys/stat.h>
-
-#include <cerrno>
 
 #include "core/file.h"
 #include "core/openssl_support.h"
@@ -51,29 +48,6 @@ bssl::UniquePtr<EVP_PKEY> parse(const PemBlock& block) {
     }
     if (CBS_len(&der) != 0) return nullptr;
     return key;
-}
-
-constexpr mode_t everybody = 0007;
-
-// Why everybody must not have this access to the file, or nothing; `resolved` is its path without symlinks.
-std::string access_problem(const std::string& path, const std::string& resolved, mode_t mode,
-                           std::string_view secrets) {
-    const bool is_secret = resolved.starts_with(std::string(secrets) + "/");
-    if (!is_secret || (mode & S_IWOTH) != 0) {
-        return fmt::format(
-            "everybody on this machine may access this private key (mode {:04o}); run `chmod "
-            "600 {}` (only below {} may everybody read one)",
-            mode & 07777u, path, secrets);
-    }
-    for (std::string directory = directory_of(resolved); directory.size() >= secrets.size();
-         directory = directory_of(directory)) {
-        struct stat status {};
-        if (::stat(directory.c_str(), &status) == 0 && (status.st_mode & S_IWOTH) == 0) continue;
-        return fmt::format(
-            "everybody may write {}, so this private key could be anybody's; run `chmod o-w {}`", directory,
-            directory);
-    }
-    return {};
 }
 
 }  // namespace
@@ -118,14 +92,7 @@ Result<PrivateKey> PrivateKey::from_pem(std::string_view pem, const std::string&
 }
 
 Result<PrivateKey> PrivateKey::from_file(const std::string& path, std::string_view secrets) {
-    struct stat status {};
-    if (::stat(path.c_str(), &status) != 0) return errno_error("read", path, errno);
-    if (S_ISREG(status.st_mode) && (status.st_mode & everybody) != 0) {
-        const auto resolved = resolve_path(path);
-        if (!resolved) return errno_error("read", path, errno);
-        const std::string problem = access_problem(path, *resolved, status.st_mode, secrets);
-        if (!problem.empty()) return fail(Errc::crypto, fmt::format("{}: {}", path, problem));
-    }
+    TRY_DO(check_secret_access(path, "private key", secrets));
     TRY(std::string pem, read_file(path, max_pem_bytes));
     auto key = from_pem(pem, path);
     OPENSSL_cleanse(pem.data(), pem.size());

@@ -8,6 +8,7 @@
 
 #include "core/key_type.h"
 #include "core/result.h"
+#include "core/secret_access.h"
 
 struct evp_pkey_st;  // BoringSSL's EVP_PKEY
 
@@ -21,10 +22,9 @@ class PrivateKey {
     // Accepts EC P-256, Ed25519 and RSA 2048-8192; `name` (a path) is used in error messages only.
     static Result<PrivateKey> from_pem(std::string_view pem, const std::string& name);
 
-    // Reads a key file; warns nobody, but refuses one that everybody may access (mode & 0007). Container
-    // secrets are mounted with mode 0444 and cannot be changed: a file that, symlinks resolved, lies below
-    // `secrets` in directories that not everybody may write, may be read by everybody.
-    static Result<PrivateKey> from_file(const std::string& path, std::string_view secrets = "/run/secrets");
+    // Reads a key file; warns nobody, but refuses one that everybody may access (core/secret_access.h).
+    static Result<PrivateKey> from_file(const std::string& path,
+                                        std::string_view secrets = container_secrets);
 
     // PKCS#8 PEM. Secret: write it only to a file that was created 0600.
     std::string to_pem() const;

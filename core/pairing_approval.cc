@@ -31,7 +31,7 @@ bool is_valid_nonce(std::string_view nonce) {
 Result<Certificate> sign(const DispatcherConfig& config, const PairingRequest& request, std::int64_t now,
                          std::string& authority_pem) {
     TRY(const CertificateRequest csr, CertificateRequest::from_pem(request.csr));
-    TRY(Authority authority, Authority::open(config.ca_dir));
+    TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
     authority_pem = authority.certificate().to_pem();
     return authority.issue(csr, request.hostname, config.cert_days, now);
 }

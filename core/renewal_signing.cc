@@ -45,7 +45,7 @@ Result<RenewedCertificate> sign_renewal(const DispatcherConfig& config, std::str
     TRY(const AgentRecord agent, Registry(config.agents_dir()).find(hostname));
     TRY(const CertificateRequest csr, CertificateRequest::from_pem(csr_pem));
     TRY_DO(check_request(csr, agent));
-    TRY(Authority authority, Authority::open(config.ca_dir));
+    TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
     TRY(const Certificate certificate, authority.issue(csr, agent.common_name(), config.cert_days, now));
     return RenewedCertificate{certificate.to_pem(), authority.certificate().to_pem(), certificate.serial(),
                               certificate.expiry_text()};

@@ -143,7 +143,10 @@ asio::awaitable<HttpAnswer> run(std::shared_ptr<const AgentSnapshot> snapshot, A
     if (!parsed->problem.empty()) co_return refused(*parsed, peer, fail(Errc::bad_request, parsed->problem));
     const Caller caller = caller_of(request, snapshot->config);
     if (is_serial_update(*snapshot, *parsed)) {
-        const auto updated = co_await update_serial(std::move(snapshot), peer, *parsed, host);
+        AgentPeer asking = peer;
+        RunRequest update = *parsed;
+        const auto updated =
+            co_await update_serial(std::move(snapshot), std::move(asking), std::move(update), host);
         co_return finished(*parsed, peer, caller, outcome_of(updated));
     }
     auto program = snapshot->allowlist.approve(parsed->script, snapshot->config.script_dirs);

@@ -5,12 +5,14 @@
 #include <asio/use_awaitable.hpp>
 #include <csignal>
 
+#include "core/dispatcher_identity.h"
 #include "core/idempotency.h"
 #include "core/log.h"
 #include "core/run_store.h"
 #include "core/timestamp.h"
 #include "net/api_routes.h"
 #include "net/http_session.h"
+#include "net/identity_watch.h"
 #include "net/maintenance.h"
 #include "net/plain_stream.h"
 #include "net/tls_stream.h"
@@ -75,6 +77,8 @@ ApiServer::ApiServer(Runtime& runtime, std::string config_path)
 
 Result<std::unique_ptr<ApiServer>> ApiServer::create(Runtime& runtime, std::string config_path) {
     std::unique_ptr<ApiServer> server(new ApiServer(runtime, std::move(config_path)));
+    TRY(const DispatcherConfig before, DispatcherConfig::load(server->config_path_));
+    server->stamp_ = identity_stamp(before);  // before it is read: a change meanwhile is met later
     TRY(server->snapshot_, ApiSnapshot::load(runtime, server->config_path_));
     const DispatcherConfig& config = server->snapshot_->config;
     set_log_format(config.log_format);
@@ -99,6 +103,19 @@ void ApiServer::reload() {
     state_->begin_anew(snapshot_->config);
     log_warnings(*snapshot_);
     log_event(LogLevel::info, "reload", {});
+}
+
+// Only that: the rest of the configuration is read when the operator says so.
+void ApiServer::take_identity_of_now() {
+    auto renewed = snapshot_->with_identity_of_now(runtime_);
+    if (!renewed) {
+        log_event(LogLevel::error, "config-warn",
+                  {{"TEXT", "the dispatcher's certificate has changed, the previous one stays in use: " +
+                                renewed.error().text()}});
+        return;
+    }
+    snapshot_ = std::move(*renewed);
+    log_event(LogLevel::info, "identity-reload", {});
 }
 
 // Old runs and old Idempotency-Keys.
@@ -137,6 +154,10 @@ asio::awaitable<int> ApiServer::serve() {
             for (const auto& renewal : round) state_->metrics.count_renewal(renewal);
         };
     runtime_.spawn(maintain_certificates(runtime_, std::move(tools), std::move(count)));
+    std::function<DispatcherConfig()> config = [this] { return snapshot_->config; };
+    std::function<void()> on_change = [this] { take_identity_of_now(); };
+    std::vector<std::int64_t> stamp = stamp_;
+    runtime_.spawn(watch_identity(runtime_, std::move(stamp), std::move(config), std::move(on_change)));
     std::error_code ignored;
     co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     // New connections are still taken meanwhile, so that /readyz can say why nothing else is.

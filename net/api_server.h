@@ -5,6 +5,7 @@
 #include <asio/signal_set.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "net/api_call.h"
 #include "net/api_snapshot.h"
@@ -33,11 +34,13 @@ class ApiServer {
     // Of a connection above api_max_connections: 503, whatever it asks.
     asio::awaitable<void> farewell(asio::ip::tcp::socket socket, std::string peer_ip);
     void reload();
+    void take_identity_of_now();
 
     Runtime& runtime_;
     asio::signal_set quit_;  // from the start: a signal right after the readiness line must not kill us
     asio::signal_set hangup_;
     std::string config_path_;
+    std::vector<std::int64_t> stamp_;  // of the identity that was read at the start
     std::shared_ptr<const ApiSnapshot> snapshot_;
     std::shared_ptr<ApiState> state_;
     std::shared_ptr<Listener> listener_;

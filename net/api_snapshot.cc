@@ -24,6 +24,13 @@ Result<std::shared_ptr<TlsContext>> load_tls(const DispatcherConfig& config) {
 
 }  // namespace
 
+Result<std::shared_ptr<const ApiSnapshot>> ApiSnapshot::with_identity_of_now(Runtime& runtime) const {
+    auto snapshot = std::make_shared<ApiSnapshot>(*this);
+    TRY(Dispatch now, Dispatch::create(runtime, config, Dispatch::Connections::kept));
+    snapshot->dispatch = std::make_shared<const Dispatch>(std::move(now));
+    return std::shared_ptr<const ApiSnapshot>(std::move(snapshot));
+}
+
 Result<std::shared_ptr<const ApiSnapshot>> ApiSnapshot::load(Runtime& runtime,
                                                              const std::string& config_path) {
     auto snapshot = std::make_shared<ApiSnapshot>();

@@ -24,6 +24,9 @@ struct ApiSnapshot {
     // Errc::config with the remedy for what is missing or wrong. TLS needs api_cert and api_key, both of
     // them: with one alone the API would serve plain HTTP where TLS was meant.
     static Result<std::shared_ptr<const ApiSnapshot>> load(Runtime& runtime, const std::string& config_path);
+
+    // The same configuration with the certificate that is in use now.
+    Result<std::shared_ptr<const ApiSnapshot>> with_identity_of_now(Runtime& runtime) const;
 };
 
 }  // namespace ctrlexec

@@ -10,7 +10,9 @@
 #include "core/run_locks.h"
 #include "net/agent_client.h"
 #include "net/auth_hook.h"
+#include "net/dispatcher_tls.h"
 #include "net/fan_out.h"
+#include "net/introduction.h"
 
 namespace ctrlexec {
 namespace {
@@ -111,10 +113,18 @@ Dispatch::Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared
 
 Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& config, Connections connections) {
     TRY(const Identity identity, load_dispatcher_identity(config));
-    TRY(auto tls, TlsContext::create(TlsContext::Role::client, identity));
+    TRY(auto tls, dispatcher_tls(config, identity));
     auto pool = connections == Connections::kept ? std::make_shared<AgentPool>(runtime.io().get_executor())
                                                  : std::shared_ptr<AgentPool>();
-    return Dispatch(runtime, config, std::move(tls), std::move(pool));
+    Dispatch dispatch(runtime, config, std::move(tls), std::move(pool));
+    dispatch.serial_ = identity.certificate.serial();
+    return dispatch;
+}
+
+Dispatch Dispatch::without_introduction() const {
+    Dispatch copy = *this;
+    copy.introduces_ = false;
+    return copy;
 }
 
 asio::awaitable<Result<void>> Dispatch::authorise(AuthRequest question, int* code) const {
@@ -198,7 +208,12 @@ asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> addr
             return check_identity(*runtime_, registry_, agent, std::move(seen));
         };
     }
+    AgentCall again = call;
     CO_TRY(HttpMessage answer, co_await call_agent(*runtime_, tls_, std::move(call), pool_));
+    if (introduces_ && does_not_know_us(answer)) {
+        CO_TRY(answer, co_await call_after_introduction(*runtime_, config_, serial_, std::move(again),
+                                                        std::move(answer)));
+    }
     if (where.agent) {
         PeerIdentity seen = *peer;
         co_await learn_identity(*runtime_, registry_, std::move(*where.agent), std::move(seen));

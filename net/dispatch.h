@@ -60,6 +60,9 @@ class Dispatch {
     // by 403 or by "status":"error" with its reason.
     asio::awaitable<Result<json::Value>> ask(Target target, std::string path, json::Value body) const;
 
+    // The same, but an agent that does not know our certificate is not told of it (net/introduction).
+    Dispatch without_introduction() const;
+
   private:
     Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls,
              std::shared_ptr<AgentPool> pool);
@@ -81,6 +84,8 @@ class Dispatch {
     DispatcherConfig config_;
     Registry registry_;
     std::shared_ptr<TlsContext> tls_;
+    std::string serial_;  // of our certificate
+    bool introduces_ = true;
     std::shared_ptr<AgentPool> pool_;  // null: one connection each
 };
 

@@ -20,8 +20,9 @@ struct MaintenanceTools {
     std::shared_ptr<const Dispatch> dispatch;
 };
 
-// A round of renewals soon after the start and then each cert_check_interval, give or take a tenth, so that
-// several processes do not meet; two that do lose nothing. Never ends. `on_round` may be empty.
+// A round, which is the rotation of our own certificate and renewals of the agents', soon after the start and
+// then each cert_check_interval, give or take a tenth, so that several processes do not meet; two that do
+// lose nothing. Never ends. `on_round` may be empty.
 asio::awaitable<void> maintain_certificates(Runtime& runtime, std::function<Result<MaintenanceTools>()> tools,
                                             std::function<void(const std::vector<RenewalResult>&)> on_round);
 

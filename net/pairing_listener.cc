@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
+#include "net/identity_watch.h"
 #include "net/maintenance.h"
 #include "net/tls_stream.h"
 
@@ -52,6 +53,15 @@ void log_mode(std::string_view action, const std::string& address) {
     log_event(LogLevel::notice, action, {{"ADDRESS", address}});
 }
 
+void log_identity(const Result<void>& loaded) {
+    if (loaded) {
+        log_event(LogLevel::info, "identity-reload", {});
+    } else {
+        log_event(LogLevel::error, "config-warn",
+                  {{"TEXT", "the dispatcher's certificate has changed, the previous one stays in use: " +
+                                loaded.error().text()}});
+    }
+}
 void log_no_watch() {
     log_event(LogLevel::warning, "pairing-watch-fail", {{"ERROR", "no inotify; looking every 2 s"}});
 }
@@ -92,7 +102,7 @@ PairingListener::PairingListener(Runtime& runtime, const DispatcherConfig& confi
 Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtime,
                                                                  const DispatcherConfig& config,
                                                                  PairingEvents events) {
-    TRY(const Identity identity, load_dispatcher_identity(config));
+    TRY_DO(load_dispatcher_identity(config));
     TRY(FileLock lock, PairingQueue(config.pairing_dir()).lock_listener());
     std::unique_ptr<PairingListener> self(
         new PairingListener(runtime, config, std::move(events), std::move(lock)));
@@ -100,12 +110,20 @@ Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtim
         TRY(const FileLock queue_lock, self->queue_.lock());
         self->queue_.drop_all();
     }
+    self->stamp_ = identity_stamp(config);
+    TRY_DO(self->load_tls());
+    TRY(self->listener_, Listener::open(runtime, config.pairing_bind, config.pairing_port));
+    return self;
+}
+
+// Connections that are open keep what they began with.
+Result<void> PairingListener::load_tls() {
+    TRY(const Identity identity, load_dispatcher_identity(config_));
     TlsContext::Options options;
     options.certificate = &identity.certificate;
     options.key = &identity.key;
-    TRY(self->tls_, TlsContext::create(options));
-    TRY(self->listener_, Listener::open(runtime, config.pairing_bind, config.pairing_port));
-    return self;
+    TRY(tls_, TlsContext::create(options));
+    return success();
 }
 
 asio::awaitable<int> PairingListener::serve() {
@@ -113,6 +131,10 @@ asio::awaitable<int> PairingListener::serve() {
     runtime_.spawn(watch_queue());
     std::function<Result<MaintenanceTools>()> tools = [this] { return maintenance_tools(runtime_, config_); };
     runtime_.spawn(maintain_certificates(runtime_, std::move(tools), nullptr));
+    std::function<DispatcherConfig()> config = [this] { return config_; };
+    std::function<void()> on_change = [this] { log_identity(load_tls()); };
+    std::vector<std::int64_t> stamp = stamp_;
+    runtime_.spawn(watch_identity(runtime_, std::move(stamp), std::move(config), std::move(on_change)));
     runtime_.spawn(
         listener_->accept_loop(static_cast<std::size_t>(config_.pairing_max_queue) + extra_connections,
                                [this](asio::ip::tcp::socket socket, std::string peer) {

@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/dispatcher_config.h"
 #include "core/file.h"
@@ -46,6 +47,7 @@ class PairingListener {
     asio::awaitable<void> await_operator(std::shared_ptr<HttpSession> session, PairingRequest request);
     asio::awaitable<std::string> await_decision(std::shared_ptr<Wait> wait, std::string id);
     asio::awaitable<void> watch_queue();
+    Result<void> load_tls();
 
     asio::awaitable<Result<json::Value>> settle(std::string id, std::string reason_without_answer);
 
@@ -55,6 +57,7 @@ class PairingListener {
     PairingQueue queue_;
     PairingEvents events_;
     FileLock lock_;
+    std::vector<std::int64_t> stamp_;  // of the identity that was read at the start
     std::shared_ptr<TlsContext> tls_;
     std::shared_ptr<Listener> listener_;
     std::map<std::string, std::shared_ptr<Wait>> waiting_;

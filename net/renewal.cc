@@ -86,7 +86,9 @@ Result<Plan> make_plan(const DispatcherConfig& config, RenewWhich which) {
         if (due) plan.due.push_back(agent);
     }
     plan.agents = std::move(listing.agents);
-    if (!plan.due.empty()) TRY_DO(Authority::open(config.ca_dir));  // one clear error, not one an agent
+    if (!plan.due.empty())
+        TRY_DO(
+            Authority::open(config.ca_dir, config.ca_passphrase_file));  // one clear error, not one an agent
     return plan;
 }
 

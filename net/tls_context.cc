@@ -39,13 +39,18 @@ int verify_code(const Certificate& certificate, std::int64_t now) {
 }
 
 int verify_peer(X509_STORE_CTX* store, void* argument) {
-    const auto* authority = static_cast<const Certificate*>(argument);
+    const auto* context = static_cast<const TlsContext*>(argument);
     auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
     X509* peer = X509_STORE_CTX_get0_cert(store);
     X509_up_ref(peer);
     const Certificate certificate = Certificate::from_native(peer);
     const std::int64_t now = now_seconds();
-    const auto verified = certificate.verify(*authority, now);
+    const auto verified = certificate.verify(*context->authority(), now);
+    if (verified && context->revoked(certificate.serial())) {
+        set_verify_error(ssl, "certificate is revoked (serial " + certificate.serial() + ")");
+        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED);
+        return 0;
+    }
     if (verified) {
         X509_STORE_CTX_set_error(store, X509_V_OK);
         return 1;
@@ -80,9 +85,10 @@ Result<std::shared_ptr<TlsContext>> TlsContext::create(const Options& options) {
         }
     }
     if (options.authority != nullptr) {
+        self->revoked_ = options.revoked;
         TRY(self->authority_, Certificate::from_pem(options.authority->to_pem(), "CA"));
         SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-        SSL_CTX_set_cert_verify_callback(ctx, verify_peer, &*self->authority_);
+        SSL_CTX_set_cert_verify_callback(ctx, verify_peer, self.get());
         // Tells clients which certificate to send; browsers and curl pick by it.
         if (options.role == Role::server) SSL_CTX_add_client_CA(ctx, self->authority_->native());
     } else {

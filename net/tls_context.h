@@ -8,6 +8,7 @@
 
 #include "core/identity.h"
 #include "core/result.h"
+#include "core/serial_list.h"
 
 namespace ctrlexec {
 
@@ -21,6 +22,7 @@ class TlsContext {
         const PrivateKey* key = nullptr;
         const Certificate* authority = nullptr;  // null: the peer is not asked for a certificate (server) or
                                                  // not checked (client: pairing, where no trust exists yet)
+        std::shared_ptr<const SerialList> revoked;  // refused in the handshake; null: none
     };
 
     // TLS 1.2 and 1.3; for 1.2 only ECDHE with AES-GCM. A peer's certificate is verified by
@@ -31,11 +33,13 @@ class TlsContext {
 
     asio::ssl::context& native() { return context_; }
     const std::optional<Certificate>& authority() const { return authority_; }
+    bool revoked(const std::string& serial) const { return revoked_ && revoked_->contains(serial); }
 
   private:
     TlsContext();
     asio::ssl::context context_;
     std::optional<Certificate> authority_;
+    std::shared_ptr<const SerialList> revoked_;
 };
 
 }  // namespace ctrlexec

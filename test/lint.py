@@ -19,7 +19,7 @@ MAX_LINES = {".cc": 400, ".h": 160}
 
 # The only units that may speak to BoringSSL.
 CRYPTO_UNITS = re.compile(
-    r"core/(key|key_encryption|certificate|certificate_builder|csr|authority|base64|digest|random|timestamp|openssl_support)\.(cc|h)"
+    r"core/(key|key_encryption|ca_key|certificate|certificate_builder|csr|authority|base64|digest|random|timestamp|openssl_support)\.(cc|h)"
     r"|net/tls_\w+\.(cc|h)")
 
 RULES = []

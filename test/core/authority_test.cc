@@ -25,13 +25,13 @@ bool mentions(const std::string& text, std::string_view part) {
 }
 
 Authority create(const TempDir& dir, KeyType type = KeyType::ecdsa) {
-    auto authority = Authority::create(dir.file(""), type, ten_years);
+    auto authority = Authority::create(dir.file(""), "", type, ten_years);
     REQUIRE_MESSAGE(authority, (authority ? "" : authority.error().text()));
     return std::move(*authority);
 }
 
 Authority open(const TempDir& dir) {
-    auto authority = Authority::open(dir.file(""));
+    auto authority = Authority::open(dir.file(""), "");
     REQUIRE_MESSAGE(authority, (authority ? "" : authority.error().text()));
     return std::move(*authority);
 }
@@ -143,7 +143,7 @@ TEST_CASE("validity is counted in whole days and never passes the CA's own end")
         REQUIRE_FALSE(leaf);
         CHECK(leaf.error().code == Errc::config);
         const TempDir empty;
-        CHECK_FALSE(Authority::create(empty.file(""), KeyType::ecdsa, days));
+        CHECK_FALSE(Authority::create(empty.file(""), "", KeyType::ecdsa, days));
     }
 }
 
@@ -217,7 +217,7 @@ TEST_CASE("two processes' worth of issuing at once never repeats a serial") {
     std::vector<std::thread> threads;
     for (auto& list : serials) {
         threads.emplace_back([&dir, &list] {
-            auto authority = Authority::open(dir.file(""));
+            auto authority = Authority::open(dir.file(""), "");
             const auto key = PrivateKey::generate(KeyType::ecdsa);
             const auto request = CertificateRequest::create(*key, "web-01");
             for (int i = 0; i < each; ++i) {
@@ -276,7 +276,7 @@ TEST_CASE("without a serial on disk nothing is signed") {
 TEST_CASE("create keeps an existing CA byte for byte") {
     const TempDir dir;
     put_old_deployment(dir);
-    const auto again = Authority::create(dir.file(""), KeyType::ecdsa, ten_years);
+    const auto again = Authority::create(dir.file(""), "", KeyType::ecdsa, ten_years);
     REQUIRE_FALSE(again);
     CHECK(again.error().code == Errc::exists);
     CHECK(mentions(again.error().message, dir.file("ca.crt")));
@@ -284,7 +284,7 @@ TEST_CASE("create keeps an existing CA byte for byte") {
         CHECK(dir.content(name) == data(std::string("old/") + name));
 
     dir.put("ca.crt", "not even a certificate", 0644);
-    CHECK_FALSE(Authority::create(dir.file(""), KeyType::ecdsa, ten_years));
+    CHECK_FALSE(Authority::create(dir.file(""), "", KeyType::ecdsa, ten_years));
     CHECK(dir.content("ca.crt") == "not even a certificate");
 }
 
@@ -308,7 +308,7 @@ TEST_CASE("an unusable ca.key stops create, and is kept") {
     for (const auto& row : rows) {
         const TempDir dir;
         dir.put("ca.key", row.content, row.mode);
-        const auto made = Authority::create(dir.file(""), KeyType::ecdsa, ten_years);
+        const auto made = Authority::create(dir.file(""), "", KeyType::ecdsa, ten_years);
         REQUIRE_FALSE(made);
         CHECK(mentions(made.error().message, dir.file("ca.key")));
         CHECK(dir.content("ca.key") == row.content);
@@ -321,8 +321,9 @@ TEST_CASE("two creates at once make one CA whose files belong together") {
     bool made[2] = {};
     std::vector<std::thread> threads;
     for (bool& one : made) {
-        threads.emplace_back(
-            [&dir, &one] { one = Authority::create(dir.file(""), KeyType::ecdsa, ten_years).has_value(); });
+        threads.emplace_back([&dir, &one] {
+            one = Authority::create(dir.file(""), "", KeyType::ecdsa, ten_years).has_value();
+        });
     }
     for (auto& thread : threads) thread.join();
     CHECK(made[0] != made[1]);
@@ -331,14 +332,14 @@ TEST_CASE("two creates at once make one CA whose files belong together") {
 
 TEST_CASE("create makes a missing directory") {
     const TempDir dir;
-    CHECK(Authority::create(dir.file("etc/ctrl-exec"), KeyType::ecdsa, ten_years));
+    CHECK(Authority::create(dir.file("etc/ctrl-exec"), "", KeyType::ecdsa, ten_years));
     CHECK(dir.mode("etc/ctrl-exec/ca.key") == 0600);
 }
 
 TEST_CASE("open explains what is missing or does not fit") {
     const TempDir dir;
     const auto error = [&dir] {
-        const auto opened = Authority::open(dir.file(""));
+        const auto opened = Authority::open(dir.file(""), "");
         REQUIRE_FALSE(opened);
         return opened.error();
     };

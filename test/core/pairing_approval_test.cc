@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/authority.h"
+#include "core/dispatcher_id.h"
 #include "core/serial_list.h"
 #include "core/timestamp.h"
 #include "test/core/crypto_fixture.h"
@@ -39,7 +40,7 @@ class Dispatcher {
         config.cert = dir.put("ctrl-exec.crt", data("old/ctrl-exec.crt"));
         config.ca_dir = dir / "ca";
         config.state_dir = dir / "state";
-        REQUIRE(Authority::create(config.ca_dir, KeyType::ecdsa, 3650));
+        REQUIRE(Authority::create(config.ca_dir, "", KeyType::ecdsa, 3650));
         auto lock = queue().lock_listener();
         REQUIRE(lock);
         listener.emplace(std::move(*lock));
@@ -92,7 +93,8 @@ TEST_CASE("an approval signs the request, registers the agent and leaves the ans
     CHECK(answer->text("nonce") == "00ff");
     CHECK(answer->text("dispatcher_serial") == "02");
     CHECK(answer->text("ca") == d.dir.content("ca/ca.crt"));
-    CHECK(answer->if_object()->size() == 5);
+    CHECK(answer->if_object()->size() == 6);
+    CHECK(answer->text("dispatcher_id") == *dispatcher_id(d.config.state_dir));
     const auto certificate = Certificate::from_pem(answer->text("cert"), "answer");
     REQUIRE(certificate);
     CHECK(certificate->verify(*Certificate::from_file(d.dir / "ca/ca.crt"), d.now));

@@ -40,7 +40,7 @@ class AgentContainer(unittest.TestCase):
                                                    if r["hostname"] == "web-01" and r["id"] != other_than), None))
 
     def approve(self, request_id=None):
-        self.deployment.dispatcher("approve", request_id or self.request())
+        self.deployment.dispatcher("approve", request_id or self.request(), "--replace")
 
     def assert_serves(self, agent):
         agent.wait_listening()

@@ -52,7 +52,7 @@ class AgentsDisk(unittest.TestCase):
                 with self.subTest(pages_left=pages), agent.request_pairing(listener) as asking:
                     request_id = deployment.wait_request("web-01")["id"]
                     fill(disk, pages)
-                    deployment.dispatcher("approve", request_id)
+                    deployment.dispatcher("approve", request_id, "--replace")
                     self.assertEqual(asking.wait_exit(), 1, asking.describe())
                     self.assertIn(str(disk), asking.log)
                     self.assertIn("No space left on device", asking.log)
@@ -60,7 +60,7 @@ class AgentsDisk(unittest.TestCase):
                     self.assertEqual(snapshot(disk), before)
                     agent.command("pairing-status")
                 (disk / "filler").unlink()
-            agent.pair(listener)
+            agent.pair(listener, "--replace")
             self.assertNotEqual(snapshot(disk), before)
             agent.command("pairing-status")
 

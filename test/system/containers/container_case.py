@@ -104,7 +104,7 @@ class Container:
 
     def approve(self, hostname):
         request = self.wait_request(hostname)
-        self.dispatcher("approve", request["id"])
+        self.dispatcher("approve", request["id"], "--replace")
         return request
 
     def pairing_terminal(self):
