@@ -26,7 +26,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DEBUG, RELEASE = ROOT / "build/debug", ROOT / "build/release"
 TIMEOUT = 1200  # seconds, for one suite
-CONTAINERS_TIMEOUT = 2700  # they build the program once more, in an image
+CONTAINERS_TIMEOUT = 3600  # they build the program once more, in an image
 BUILD_TIMEOUT = 2400  # for one that builds, at a low priority beside the others
 PARALLEL = 3  # suites at once: most of a system test is waiting
 

@@ -45,6 +45,9 @@ class Container:
     def describe(self):
         return f"{self.name}: {self.state}\n{self.logs[-4000:]}"
 
+    def wait_created(self):
+        poll(f"{self.name} is there", lambda: self.engine.docker("inspect", self.name, check=False).returncode == 0, 120)
+
     def wait_log(self, pattern, count=1):
         """Waits until the pattern stands so many times in the log; fails at once when the container ends without."""
 
@@ -258,8 +261,8 @@ class ComposeCase(ContainerCase):
         chosen = [word for name in self.files for word in ("-f", self.engine.context / name)]
         return ["docker-compose", "-p", self.project, "--project-directory", self.engine.context, *chosen, *words]
 
-    def compose(self, *words, **options):
-        return self.engine.run(self.compose_words(*words), **options)
+    def compose(self, *words, timeout=300):
+        return self.engine.run(self.compose_words(*words), timeout=timeout)
 
     def up_with(self, *words, **variables):
         """`up` with other variables for the agent, by a second compose file as an operator would write it."""

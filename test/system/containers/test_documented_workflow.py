@@ -8,6 +8,7 @@ import tempfile
 import unittest
 
 from container_case import AGENT, ComposeCase, Container, DISPATCHER
+from docker_engine import ROOT
 from processes import poll
 
 QUESTION = r"Accept, Deny, or Skip\? \[a/d/s\]: "
@@ -60,6 +61,7 @@ class Workflow(ComposeCase):
                          r"\[entrypoint\] Example auth hook copied to /etc/ctrl-exec/auth-hook\.example\n.*"
                          r"\[entrypoint\] Starting ctrl-exec-api\.\.\.\n")
         with self.dispatcher.pairing_terminal() as pairing, self.foreground("up", "agent") as up:
+            self.agent.wait_created()  # before that docker-compose may be busy for longer than anything else here
             up.expect(r"\[entrypoint\] No cert found - requesting pairing with dispatcher\.\.\.")
             self.request_on_screen(pairing)
             pairing.type("a\n")
@@ -100,7 +102,7 @@ class Workflow(ComposeCase):
 
     def test_page_for_newcomers(self):
         """From nothing to a run: each command block of the page, as it stands there."""
-        page = (self.engine.context / "docs/containers.md").read_text(encoding="utf-8")
+        page = (ROOT / "docs/containers.md").read_text(encoding="utf-8")
         section = page.partition("## From nothing to a run\n")[2].partition("\n## ")[0]
         up, pairing_mode, script, run = re.findall(r"```sh\n(.*?)```", section, re.S)
 
