@@ -339,20 +339,32 @@ Result<bool> is_due(const DispatcherConfig& config) {
     return false;
 }
 
+// What a round has to do, found out without the lock, so that the many rounds with nothing to do stand in
+// nobody's way.
+enum class RoundWork { nothing, rest, whole };
+
+Result<RoundWork> round_work(const DispatcherConfig& config) {
+    TRY(const bool due, is_due(config));
+    if (due) return RoundWork::whole;
+    TRY(const RotationState state, RotationState::load(config.rotation_file()));
+    return state.pending_serial.empty() && state.kept.empty() ? RoundWork::nothing : RoundWork::rest;
+}
+
 }  // namespace
 
 asio::awaitable<void> continue_rotation(Runtime& runtime, const DispatcherConfig& config,
                                         const Dispatch& /*dispatch*/) {
     DispatcherConfig own = config;
-    std::function<Result<bool>()> look = [own] { return is_due(own); };
-    const auto due = co_await offload<bool>(runtime.pool(), file_timeout, std::move(look));
-    if (!due) {
-        log_round_failed(due.error());
+    std::function<Result<RoundWork>()> look = [own] { return round_work(own); };
+    const auto work = co_await offload<RoundWork>(runtime.pool(), file_timeout, std::move(look));
+    if (!work) {
+        log_round_failed(work.error());
         co_return;
     }
+    if (*work == RoundWork::nothing) co_return;
+    const RotationStart start = *work == RoundWork::whole ? RotationStart::yes : RotationStart::no;
     const auto report =
-        co_await rotate_certificate(runtime, std::move(own), *due ? RotationStart::yes : RotationStart::no,
-                                    RotationSwitch::when_all_confirmed);
+        co_await rotate_certificate(runtime, std::move(own), start, RotationSwitch::when_all_confirmed);
     if (!report && report.error().code != Errc::locked) log_round_failed(report.error());
 }
 

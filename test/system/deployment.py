@@ -195,10 +195,10 @@ class Agent:
             self.argv("request-pairing", "--dispatcher", "127.0.0.1", "--port", listener.port, *words),
             f"request-{self.name}")
 
-    def pair(self, listener, *words):
-        """`words`: for approve."""
+    def pair(self, listener):
+        """Also when an agent of that name is registered already."""
         with self.request_pairing(listener) as asking:
-            self.deployment.dispatcher("approve", self.deployment.wait_request(self.name)["id"], *words)
+            self.deployment.dispatcher("approve", self.deployment.wait_request(self.name)["id"], "--replace")
             status = asking.wait_exit()
         if status != 0:
             raise AssertionError(f"exit {status}: {asking.describe()}")

@@ -60,7 +60,7 @@ class AgentsDisk(unittest.TestCase):
                     self.assertEqual(snapshot(disk), before)
                     agent.command("pairing-status")
                 (disk / "filler").unlink()
-            agent.pair(listener, "--replace")
+            agent.pair(listener)
             self.assertNotEqual(snapshot(disk), before)
             agent.command("pairing-status")
 

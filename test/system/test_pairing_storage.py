@@ -76,7 +76,7 @@ class Record(unittest.TestCase):
         path = deployment.state / "agents" / "web-01.json"
         with path.open("rb") as file, deployment.pairing_mode() as listener:
             data = path.read_bytes()
-            agent.pair(listener, "--replace")
+            agent.pair(listener)
             self.assertEqual(file.read(), data)
             self.assertNotEqual(path.read_bytes(), data)
         self.assertEqual([path.name for path in path.parent.glob("[!.]*")], ["web-01.json"])

@@ -59,7 +59,7 @@ class Unreachable(unittest.TestCase):
                     self.assertEqual(result["exit"], -1)
                     self.assertNotIn("stdout", result)
         done = self.deployment.dispatcher("ping", target, check=1)
-        self.assertRegex(done.stdout.decode().splitlines()[2], r"^\S+ +error +\d+ms +- +-$")
+        self.assertRegex(done.stdout.decode().splitlines()[2], r"^\S+ +error +\d+ms +- +- +-$")
         self.assertRegex(done.stderr.decode(), reason)
         done = self.deployment.dispatcher("run", target, "true", check=1)
         self.assertRegex(done.stdout.decode(), rf"^==> \S+  \[FAIL  exit:-1  .*\]\n    ERROR: .*{reason}")

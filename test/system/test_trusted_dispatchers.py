@@ -88,7 +88,7 @@ class Several(Case):
                 with self.agent.config.open("a") as config:
                     config.write(settings)
                 with self.agent.request_pairing(listener, *words) as asking:
-                    self.deployment.dispatcher("approve", self.deployment.wait_request("web-01")["id"])
+                    self.deployment.dispatcher("approve", self.deployment.wait_request("web-01")["id"], "--replace")
                     self.assertEqual(asking.wait_exit(), 0, asking.describe())
                 self.assertNotEqual(self.agent.key.read_text(), key)
                 self.agent.command("pairing-status")
