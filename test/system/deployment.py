@@ -28,6 +28,11 @@ def mode(path):
     return f"{path.stat().st_mode & 0o7777:04o}"
 
 
+def is_report(text):
+    """Whether a sanitizer found something. One that was killed while it looked, with its process, leaves less."""
+    return "ERROR: " in text or "runtime error: " in text
+
+
 class Deployment:
     """A dispatcher with CA and certificate (unless set_up is False). Settings go into its ctrl-exec.conf."""
 
@@ -66,7 +71,8 @@ class Deployment:
                 except AssertionError as problem:
                     problems.append(str(problem))
             problems += self._left_behind()
-            problems += [path.read_text(errors="replace") for path in (self.directory / "reports").iterdir()]
+            problems += filter(is_report, (path.read_text(errors="replace")
+                                           for path in (self.directory / "reports").iterdir()))
         finally:
             self._remove()
         if kind is None and problems:
