@@ -47,12 +47,11 @@ int dispatcher_maintain(const Invocation& call) {
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);
     if (!dispatch) return report(call, dispatch.error());
-    const auto shared = std::make_shared<const Dispatch>(std::move(*dispatch));
-    const Renewals renewals(runtime, *config, shared);
+    const Renewals renewals(runtime, *config, std::make_shared<const Dispatch>(std::move(*dispatch)));
     const RenewWhich which = call.has("--all") ? RenewWhich::all : RenewWhich::due;
     Result<std::vector<RenewalResult>> done = fail(Errc::cancelled, "interrupted");
     const int ended = runtime.run([&]() -> asio::awaitable<int> {
-        co_await continue_rotation(runtime, *config, *shared);
+        co_await continue_rotation(runtime, *config);
         done = co_await renewals.round(which);
         co_return 0;
     });

@@ -34,7 +34,7 @@ void log_failure(const Error& why) {
 asio::awaitable<Result<std::vector<RenewalResult>>> one_round(Runtime& runtime,
                                                               Result<MaintenanceTools> tools) {
     CO_TRY(MaintenanceTools with, std::move(tools));
-    co_await continue_rotation(runtime, with.config, *with.dispatch);
+    co_await continue_rotation(runtime, with.config);
     const Renewals renewals(runtime, with.config, std::move(with.dispatch));
     co_return co_await renewals.round(RenewWhich::due);
 }

@@ -62,6 +62,7 @@ void log_identity(const Result<void>& loaded) {
                                 loaded.error().text()}});
     }
 }
+
 void log_no_watch() {
     log_event(LogLevel::warning, "pairing-watch-fail", {{"ERROR", "no inotify; looking every 2 s"}});
 }

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "core/authority.h"
 #include "core/digest.h"
@@ -66,11 +67,24 @@ Result<std::int64_t> end_of_authority(const DispatcherConfig& config) {
     return authority.not_after();
 }
 
-Result<bool> is_due(const DispatcherConfig& config, const AgentRecord& agent, RenewWhich which) {
-    if (which == RenewWhich::all) return true;
-    TRY(const std::int64_t end, end_of_authority(config));
-    return renewal_is_due(agent, config.cert_days, end, now_seconds());
-}
+// Which certificates are to be renewed. The CA's own end counts too: it is read once for all agents, and not
+// at all when there is none to judge.
+class DueCheck {
+  public:
+    DueCheck(const DispatcherConfig& config, RenewWhich which) : config_(config), which_(which) {}
+    Result<bool> operator()(const AgentRecord& agent) {
+        if (which_ == RenewWhich::all) return true;
+        if (!authority_end_) {
+            TRY(authority_end_, end_of_authority(config_));
+        }
+        return renewal_is_due(agent, config_.cert_days, *authority_end_, now_seconds());
+    }
+
+  private:
+    const DispatcherConfig& config_;
+    RenewWhich which_;
+    std::optional<std::int64_t> authority_end_;
+};
 
 // What the registry holds, and which of it is to be renewed.
 struct Plan {
@@ -81,14 +95,14 @@ struct Plan {
 Result<Plan> make_plan(const DispatcherConfig& config, RenewWhich which) {
     TRY(RegistryListing listing, Registry(config.agents_dir()).list());
     Plan plan;
+    DueCheck is_due(config, which);
     for (const auto& agent : listing.agents) {
-        TRY(const bool due, is_due(config, agent, which));
+        TRY(const bool due, is_due(agent));
         if (due) plan.due.push_back(agent);
     }
     plan.agents = std::move(listing.agents);
-    if (!plan.due.empty())
-        TRY_DO(
-            Authority::open(config.ca_dir, config.ca_passphrase_file));  // one clear error, not one an agent
+    // One clear error, not one an agent.
+    if (!plan.due.empty()) TRY_DO(Authority::open(config.ca_dir, config.ca_passphrase_file));
     return plan;
 }
 
@@ -96,10 +110,11 @@ Result<Plan> make_plan(const DispatcherConfig& config, RenewWhich which) {
 Result<std::vector<AgentRecord>> find_due(const DispatcherConfig& config,
                                           const std::vector<std::string>& hosts) {
     std::vector<AgentRecord> due;
+    DueCheck is_due(config, RenewWhich::due);
     for (const auto& host : hosts) {
         const auto agent = Registry(config.agents_dir()).find(host);
         if (!agent) continue;
-        TRY(const bool needs_it, is_due(config, *agent, RenewWhich::due));
+        TRY(const bool needs_it, is_due(*agent));
         if (needs_it) due.push_back(*agent);
     }
     return due;
@@ -166,7 +181,7 @@ asio::awaitable<RenewalResult> Renewals::renew(std::string hostname, RenewWhich 
         TRY(FileLock lock, lock_renewal(*config, hostname));
         TRY(AgentRecord agent,
             Registry(config->agents_dir()).find(hostname));  // another may just have done it
-        TRY(const bool due, is_due(*config, agent, which));
+        TRY(const bool due, DueCheck(*config, which)(agent));
         return std::make_shared<Start>(Start{std::move(lock), std::move(agent), due});
     };
     const auto start =

@@ -14,6 +14,7 @@
 #include "core/serial.h"
 #include "core/serial_status.h"
 #include "core/timestamp.h"
+#include "net/dispatch.h"
 #include "net/fan_out.h"
 
 namespace ctrlexec {
@@ -352,8 +353,7 @@ Result<RoundWork> round_work(const DispatcherConfig& config) {
 
 }  // namespace
 
-asio::awaitable<void> continue_rotation(Runtime& runtime, const DispatcherConfig& config,
-                                        const Dispatch& /*dispatch*/) {
+asio::awaitable<void> continue_rotation(Runtime& runtime, const DispatcherConfig& config) {
     DispatcherConfig own = config;
     std::function<Result<RoundWork>()> look = [own] { return round_work(own); };
     const auto work = co_await offload<RoundWork>(runtime.pool(), file_timeout, std::move(look));

@@ -9,7 +9,6 @@
 
 #include "core/dispatcher_config.h"
 #include "core/result.h"
-#include "net/dispatch.h"
 #include "net/runtime.h"
 
 namespace ctrlexec {
@@ -37,7 +36,6 @@ asio::awaitable<Result<RotationReport>> rotate_certificate(Runtime& runtime, Dis
 
 // A round for those who run all the time, or now and then: begins a rotation when the certificate in use has
 // less than cert_renewal_days left. Problems are logged.
-asio::awaitable<void> continue_rotation(Runtime& runtime, const DispatcherConfig& config,
-                                        const Dispatch& dispatch);
+asio::awaitable<void> continue_rotation(Runtime& runtime, const DispatcherConfig& config);
 
 }  // namespace ctrlexec
