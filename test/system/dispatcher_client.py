@@ -5,7 +5,8 @@ import time
 
 from wire import TlsClient, request
 
-CONFIGURATION = """
+# Of `openssl ca`, with the directory to fill in; whoever needs other extensions adds sections of his own.
+CA_CONFIGURATION = """
 [ca]
 default_ca = own
 [own]
@@ -19,9 +20,6 @@ policy = any
 commonName = supplied
 [both]
 extendedKeyUsage = clientAuth, serverAuth
-[authority]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign, cRLSign
 """
 
 
@@ -46,7 +44,7 @@ class Signer:
         self.directory, self.certificate, self.key = directory, certificate, key
         directory.mkdir()
         self._config = directory / "config"
-        self._config.write_text(CONFIGURATION.format(directory))
+        self._config.write_text(CA_CONFIGURATION.format(directory))
         (directory / "index").write_text("")
 
     @classmethod

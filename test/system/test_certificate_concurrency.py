@@ -1,18 +1,16 @@
 """Approvals, renewals and rotations by several processes at the same time: nothing is lost, no serial is given twice."""
 
 import json
-import subprocess
 import unittest
 
 from deployment import Deployment
+from dispatcher_client import facts
 
 AGENTS = 6
 
 
 def serial_of(certificate):
-    done = subprocess.run(["openssl", "x509", "-noout", "-serial", "-in", certificate], capture_output=True, check=True,
-                          timeout=30)
-    return done.stdout.decode().strip().removeprefix("serial=")
+    return facts(certificate)["serial"]
 
 
 class Concurrency(unittest.TestCase):

@@ -6,25 +6,13 @@ import unittest
 
 import hostile_agent
 from deployment import BIN, Deployment
+from dispatcher_client import CA_CONFIGURATION, facts, openssl
 from hostile_agent import post
 from hostile_tables import (Port, PortTable, SlowCallers, SlowTable, filled, footprint, parse, tests_of, wait_footprint,
                             wait_without_peers)
 from processes import poll
 
-CA_CONFIGURATION = """
-[ca]
-default_ca = own
-[own]
-database = {0}/index
-new_certs_dir = {0}
-rand_serial = yes
-unique_subject = no
-default_md = sha256
-policy = any
-[any]
-commonName = supplied
-[both]
-extendedKeyUsage = clientAuth, serverAuth
+EXTENSIONS = """
 [server_only]
 extendedKeyUsage = serverAuth
 [encipherment_only]
@@ -40,12 +28,12 @@ class Certificates:
         self.directory.mkdir()
         self._authority = (deployment.ca / "ca.crt", deployment.ca / "ca.key")
         self.key = self.directory / "key"
-        self._openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", self.key)
+        openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", self.key)
         self._config = self.directory / "config"
-        self._config.write_text(CA_CONFIGURATION.format(self.directory))
+        self._config.write_text(CA_CONFIGURATION.format(self.directory) + EXTENSIONS)
         (self.directory / "index").write_text("")
         trusted = (deployment.ca / "ctrl-exec.crt", deployment.ca / "ctrl-exec.key")
-        serial = self._openssl("x509", "-in", trusted[0], "-noout", "-serial").partition("=")[2].strip()
+        serial = facts(trusted[0])["serial"]
         sibling = self.issue("sibling", subject="/CN=web-02")
         impostor = self._self_signed("/CN=ctrl-exec CA", "impostor", "-addext", "keyUsage=critical,keyCertSign")
         self.identities = {
@@ -65,35 +53,28 @@ class Certificates:
             "long serial": self.issue("long serial", serial="0x" + "7f" * 30),
         }
 
-    @staticmethod
-    def _openssl(*words):
-        done = subprocess.run(["openssl", *map(str, words)], capture_output=True, timeout=30, check=False)
-        if done.returncode:
-            raise AssertionError(f"{done.args}: {done.stderr.decode()}")
-        return done.stdout.decode()
-
     def _self_signed(self, subject, name, *options):
         path = self.directory / name
-        self._openssl("req", "-x509", "-key", self.key, "-subj", subject, "-out", path, *options)
+        openssl("req", "-x509", "-key", self.key, "-subj", subject, "-out", path, *options)
         return path, self.key
 
     def _request(self, name, subject="/CN=ctrl-exec"):
         path = self.directory / f"{name}.csr"
-        self._openssl("req", "-new", "-key", self.key, "-subj", subject, "-out", path)
+        openssl("req", "-new", "-key", self.key, "-subj", subject, "-out", path)
         return path
 
     def issue(self, name, subject="/CN=ctrl-exec", authority=None, serial="0x1234", extensions="both"):
         path = self.directory / name
         ca, ca_key = authority or self._authority
-        self._openssl("x509", "-req", "-in", self._request(name, subject), "-CA", ca, "-CAkey", ca_key, "-set_serial",
-                      serial, "-days", "10", "-extfile", self._config, "-extensions", extensions, "-out", path)
+        openssl("x509", "-req", "-in", self._request(name, subject), "-CA", ca, "-CAkey", ca_key, "-set_serial",
+                serial, "-days", "10", "-extfile", self._config, "-extensions", extensions, "-out", path)
         return path, self.key
 
     def _issue_for(self, name, start, end):
         path = self.directory / name
-        self._openssl("ca", "-config", self._config, "-batch", "-notext", "-in", self._request(name), "-out", path,
-                      "-cert", self._authority[0], "-keyfile", self._authority[1], "-extensions", "both",
-                      "-startdate", start, "-enddate", end)
+        openssl("ca", "-config", self._config, "-batch", "-notext", "-in", self._request(name), "-out", path,
+                "-cert", self._authority[0], "-keyfile", self._authority[1], "-extensions", "both",
+                "-startdate", start, "-enddate", end)
         return path, self.key
 
 
@@ -128,7 +109,7 @@ class AgentPort(PortTable, unittest.TestCase):
     @classmethod
     def facts_of(cls, agent):
         version = subprocess.run([BIN / "ctrl-exec-agent", "--version"], capture_output=True, check=True).stdout
-        expiry = Certificates._openssl("x509", "-in", agent.certificate, "-noout", "-enddate")
+        expiry = openssl("x509", "-in", agent.certificate, "-noout", "-enddate").decode()
         return {b"<DIR>": bytes(agent.directory), b"<VERSION>": version.split()[-1],
                 b"<EXPIRY>": expiry.partition("=")[2].strip().encode()}
 
