@@ -8,7 +8,9 @@
 #include "core/agent_tags.h"
 #include "core/config_environment.h"
 #include "core/config_file.h"
+#include "core/duration.h"
 #include "core/hostname.h"
+#include "core/run_bounds.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -28,13 +30,17 @@ const std::vector<std::string_view> known_keys{
     "legacy_output_cap",
     "key",
     "key_type",
+    "kill_grace",
     "log_format",
     "max_connections",
+    "max_runs",
+    "output_limit",
     "port",
     "rate_limit_disable",
     "rate_limit_probe",
     "rate_limit_volume",
     "revoked_serials",
+    "run_timeout",
     "script_dirs",
     "shutdown_grace",
     "state_dir",
@@ -77,6 +83,16 @@ Result<std::vector<std::string>> split_directories(const std::string& where, std
     return directories;
 }
 
+Result<void> read_run_limits(const ConfigFile& file, AgentConfig& config) {
+    constexpr std::chrono::milliseconds none(0);
+    TRY(config.run_timeout, file.duration("run_timeout", config.run_timeout, none, max_duration));
+    TRY(config.kill_grace, file.duration("kill_grace", config.kill_grace, none, max_kill_grace));
+    TRY(config.output_limit,
+        file.byte_size("output_limit", config.output_limit, min_output_limit, max_output_limit));
+    TRY(config.max_runs, file.integer("max_runs", config.max_runs, 1, 100000));
+    return success();
+}
+
 }  // namespace
 
 ConfigPlaces AgentConfig::places() {
@@ -116,6 +132,7 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(config.rate_limit_probe, read_rate_limit(file, "rate_limit_probe", config.rate_limit_probe));
     TRY(config.rate_limit_disable, file.boolean("rate_limit_disable", false));
     TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
+    TRY_DO(read_run_limits(file, config));
     TRY(config.log_format, read_log_format(file));
     TRY(config.legacy_output_cap, file.boolean("legacy_output_cap", true));
     std::map<std::string, Setting> tags;

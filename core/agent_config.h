@@ -1,6 +1,8 @@
 // agent.conf, checked and typed.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <map>
 #include <string>
 #include <vector>
@@ -41,10 +43,16 @@ struct AgentConfig {
     bool legacy_output_cap =
         true;                // 60 KiB for a caller of the old implementation, which hangs on more than 64
     int shutdown_grace = 8;  // seconds for requests under way, their scripts' end included
+    std::chrono::milliseconds run_timeout{0};         // the most that a script may take; 0: no bound
+    std::chrono::milliseconds kill_grace{5000};       // between TERM and KILL
+    std::size_t output_limit = std::size_t{1} << 20;  // bytes kept of each of a script's streams
+    int max_runs = 1024;                              // scripts that run at the same time, jobs included
     LogFormat log_format = LogFormat::kv;
     std::map<std::string, std::string> tags;
     std::vector<std::string> warnings;
     std::vector<Setting> settings;  // all of the above as text, with their origin
+
+    std::string jobs_dir() const { return state_dir + "/jobs"; }
 
     // The environment counts more than the file, see core/config_environment.h.
     static Result<AgentConfig> load(const std::string& path);

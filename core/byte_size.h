@@ -1,6 +1,7 @@
 // Amounts of memory as people write them: "4096", "64K", "4M", "1G", in steps of 1024.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,7 +11,7 @@
 
 namespace ctrlexec {
 
-inline constexpr std::size_t max_byte_size = sizeof(std::size_t) > 4 ? std::size_t{1} << 40 : SIZE_MAX;
+inline constexpr std::size_t max_byte_size = std::min<std::uint64_t>(std::uint64_t{1} << 40, SIZE_MAX);
 
 // Errc::bad_request "must be a size from … to …, such as …, not '…'": the caller says what.
 Result<std::size_t> parse_byte_size(std::string_view text, std::size_t low = 0,

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <initializer_list>
 
+#include "core/byte_size.h"
+#include "core/duration.h"
 #include "core/file.h"
 #include "core/utf8.h"
 
@@ -170,6 +172,26 @@ Result<int> ConfigFile::integer(std::string_view key, int fallback, int low, int
     }
     note(key, std::to_string(value), entry);
     return static_cast<int>(value);
+}
+
+Result<std::chrono::milliseconds> ConfigFile::duration(std::string_view key,
+                                                       std::chrono::milliseconds fallback,
+                                                       std::chrono::milliseconds low,
+                                                       std::chrono::milliseconds high) const {
+    const auto* entry = find(key);
+    const auto value = entry == nullptr ? fallback : parse_duration(entry->value, low, high);
+    if (!value) return bad(*entry, fmt::format("{} {}", key, value.error().message));
+    note(key, duration_text(*value), entry);
+    return value;
+}
+
+Result<std::size_t> ConfigFile::byte_size(std::string_view key, std::size_t fallback, std::size_t low,
+                                          std::size_t high) const {
+    const auto* entry = find(key);
+    const auto value = entry == nullptr ? fallback : parse_byte_size(entry->value, low, high);
+    if (!value) return bad(*entry, fmt::format("{} {}", key, value.error().message));
+    note(key, byte_size_text(*value), entry);
+    return value;
 }
 
 Result<bool> ConfigFile::boolean(std::string_view key, bool fallback) const {

@@ -1,6 +1,7 @@
 // "key = value" files with optional [sections] and # comments on lines of their own.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -42,6 +43,11 @@ class ConfigFile {
     std::string text(std::string_view key, std::string_view fallback = {}) const;
     Result<std::string> required(std::string_view key) const;
     Result<int> integer(std::string_view key, int fallback, int low, int high) const;
+    Result<std::chrono::milliseconds> duration(std::string_view key, std::chrono::milliseconds fallback,
+                                               std::chrono::milliseconds low,
+                                               std::chrono::milliseconds high) const;
+    Result<std::size_t> byte_size(std::string_view key, std::size_t fallback, std::size_t low,
+                                  std::size_t high) const;
     Result<bool> boolean(std::string_view key, bool fallback) const;  // yes/no, true/false, on/off, 1/0
     // One of `words`, returned as its index.
     Result<std::size_t> choice(std::string_view key, std::size_t fallback,

@@ -9,6 +9,7 @@
 
 using namespace ctrlexec;
 using namespace ctrlexec::testing;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -51,6 +52,11 @@ TEST_CASE("what the agent's file leaves out has the documented default") {
     CHECK(config.stdin_timeout == 10);
     CHECK(config.max_connections == 512);
     CHECK(config.legacy_output_cap);
+    CHECK(config.run_timeout == 0ms);
+    CHECK(config.kill_grace == 5s);
+    CHECK(config.output_limit == 1u << 20);
+    CHECK(config.max_runs == 1024);
+    CHECK(config.jobs_dir() == "/var/lib/ctrl-exec-agent/jobs");
     CHECK(config.allowed_ips.empty());
     CHECK(config.auth_hook == "");
     CHECK(config.auth_hook_timeout == 10);
@@ -66,7 +72,8 @@ TEST_CASE("every key of the agent is read into its own field") {
         sound(required +
               "config_dir = /cfg\nstate_dir = /state\nhostname = web-01\nbind = 127.0.0.1\n"
               "port = 0\nkey_type = rsa\nscript_dirs = /a: /b c :/d\nstdin_timeout = 3\n"
-              "max_connections = 4\nlegacy_output_cap = off\nallowed_ips = 10.0.0.0/8, ::1\nauth_hook = "
+              "max_connections = 4\nrun_timeout = 2h\nkill_grace = 0\noutput_limit = 16M\nmax_runs = "
+              "2\nlegacy_output_cap = off\nallowed_ips = 10.0.0.0/8, ::1\nauth_hook = "
               "/hook\nauth_hook_timeout = 5\nrevoked_serials = /revoked\n[tags]\nenv = prod\nrack =\nenv = "
               "test\n[other]\nx = y\n");
     CHECK(config.config_dir == "/cfg");
@@ -80,6 +87,11 @@ TEST_CASE("every key of the agent is read into its own field") {
     CHECK(config.script_dirs == std::vector<std::string>{"/a", "/b c", "/d"});
     CHECK(config.stdin_timeout == 3);
     CHECK(config.max_connections == 4);
+    CHECK(config.run_timeout == 2h);
+    CHECK(config.kill_grace == 0s);
+    CHECK(config.output_limit == 16u << 20);
+    CHECK(config.max_runs == 2);
+    CHECK(config.jobs_dir() == "/state/jobs");
     CHECK_FALSE(config.legacy_output_cap);
     CHECK(config.allowed_ips.contains("10.1.2.3"));
     CHECK(config.allowed_ips.contains("::1"));

@@ -12,6 +12,8 @@
 #include "core/allowlist.h"
 #include "core/config_file.h"
 #include "core/dispatcher_config.h"
+#include "core/duration.h"
+#include "core/run_bounds.h"
 #include "core/unique_fd.h"
 #include "core/utf8.h"
 #include "test/fuzz/harness.h"
@@ -176,6 +178,10 @@ void check_agent(const AgentConfig& config, const ConfigFile& file) {
     require(!config.dispatcher_serial_path.empty() && !config.revoked_serials.empty());
     require(within(config.port, 0, 65535) && within(config.max_connections, 1, 100'000));
     require(within(config.stdin_timeout, 1, 86400) && within(config.auth_hook_timeout, 1, 3600));
+    require(config.run_timeout.count() >= 0 && config.run_timeout <= max_duration);
+    require(config.kill_grace.count() >= 0 && config.kill_grace <= max_kill_grace);
+    require(config.output_limit >= min_output_limit && config.output_limit <= max_output_limit);
+    require(within(config.max_runs, 1, 100'000));
     // A filter that was asked for filters.
     require(values["script_dirs"].empty() || !config.script_dirs.empty());
     require(values["allowed_ips"].empty() || !config.allowed_ips.empty());
