@@ -9,7 +9,7 @@ namespace {
 using enum Errc;
 using enum LogLevel;
 
-constexpr std::array<ErrcInfo, 24> table{{
+constexpr std::array<ErrcInfo, 25> table{{
     {usage, "usage", 2, 400, info},
     {config, "config", 78, 500, error},
     {bad_request, "bad-request", 1, 400, notice},
@@ -26,6 +26,7 @@ constexpr std::array<ErrcInfo, 24> table{{
     {refused, "refused", 1, 502, warning},
     {unreachable, "unreachable", 1, 502, warning},
     {timed_out, "timed-out", 1, 504, warning},
+    {still_running, "still-running", 1, 504, warning},
     {tls_failed, "tls-failed", 1, 502, warning},
     {key_mismatch, "key-mismatch", 1, 502, error},
     {closed, "closed", 1, 502, warning},

@@ -23,6 +23,7 @@ enum class Errc : std::uint8_t {
     refused,           // nobody listens there
     unreachable,       // no route, or the network broke
     timed_out,         // a deadline passed
+    still_running,     // a deadline passed while a script of a peer of ours went on
     tls_failed,        // the TLS handshake or the peer's certificate was not acceptable
     key_mismatch,      // the agent that answers holds another key than the registered one
     closed,            // the peer closed before the answer was complete

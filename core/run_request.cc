@@ -49,12 +49,12 @@ Result<RunRequest> RunRequest::from_json(const json::Value& value) {
     return request;
 }
 
-std::string RunRequest::to_json() const {
-    return json::dump(json::Object{{"script", script},
-                                   {"args", json::strings(arguments)},
-                                   {"reqid", reqid},
-                                   {"username", username},
-                                   {"token", token}});
+json::Value RunRequest::to_value() const {
+    return json::Object{{"script", script},
+                        {"args", json::strings(arguments)},
+                        {"reqid", reqid},
+                        {"username", username},
+                        {"token", token}};
 }
 
 std::string RunRequest::script_input(const std::string& peer_ip, std::int64_t now) const {

@@ -23,7 +23,8 @@ struct RunRequest {
     // reqid are then known and belong into the answer.
     static Result<RunRequest> parse(std::string_view body);
     static Result<RunRequest> from_json(const json::Value& value);
-    std::string to_json() const;
+    json::Value to_value() const;
+    std::string to_json() const { return json::dump(to_value()); }
 
     // What the script finds on its stdin.
     std::string script_input(const std::string& peer_ip, std::int64_t now) const;

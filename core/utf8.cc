@@ -35,6 +35,17 @@ bool is_utf8(std::string_view text) {
     return true;
 }
 
+std::size_t incomplete_at_end(std::string_view bytes) {
+    constexpr std::size_t longest = 4;
+    for (std::size_t count = 1; count < longest && count <= bytes.size(); ++count) {
+        const auto byte = static_cast<unsigned char>(bytes[bytes.size() - count]);
+        if ((byte & 0xc0) == 0x80) continue;
+        const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+        return length > count ? count : 0;
+    }
+    return 0;
+}
+
 std::string to_utf8(std::string_view bytes) {
     std::string out;
     out.reserve(bytes.size());

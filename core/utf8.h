@@ -12,6 +12,9 @@ std::size_t utf8_sequence(std::string_view text);
 
 bool is_utf8(std::string_view text);
 
+// How many bytes at the end begin a sequence whose rest is missing: 0 to 3.
+std::size_t incomplete_at_end(std::string_view bytes);
+
 // Each byte that belongs to no valid sequence becomes U+FFFD.
 std::string to_utf8(std::string_view bytes);
 

@@ -6,6 +6,9 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/result.h"
 
@@ -36,6 +39,10 @@ struct AgentCall {
     // Asked on each connection before anything is sent on it; an error ends the call. Empty: anybody.
     std::function<asio::awaitable<Result<void>>(PeerIdentity)> accept;
     bool repeatable = false;  // may be sent again although the agent may have acted on it
+    std::vector<std::pair<std::string, std::string>> headers;  // beside those of every request
+    // Gets each line, without its end, of an answer that an agent of ours streams (application/x-ndjson); the
+    // answer's body is empty then, and read_timeout counts anew from each piece that arrives.
+    std::function<void(std::string_view)> on_line;
 };
 
 }  // namespace ctrlexec

@@ -33,12 +33,52 @@ Error broken_before_answer(const AgentCall& call) {
                             host_port(call.address.host, call.address.port)));
 }
 
+// It had said that it was at work.
+Error broken_while_running(const std::string& host) {
+    return fail(Errc::closed,
+                fmt::format("{} closed the connection while the script ran; it may have been stopped, and "
+                            "whether the script has ended is not known",
+                            host));
+}
+
+Error stopped_waiting(const AgentCall& call, const std::string& host) {
+    return fail(Errc::still_running, fmt::format("no result from {} within {} s; the script goes on there",
+                                                 host, call.read_timeout.count() / 1000));
+}
+
 // Not in the coroutine: g++ 12 miscompiles initializer lists there.
 std::string call_head(const AgentCall& call, const std::string& host, bool keep) {
-    return request_head(
-        call.method, call.target, host, 1, !call.body.empty(), call.body.size(),
-        {{"Connection", keep ? "keep-alive" : "close"}, {protocol_header, protocol_generation}});
+    auto headers = call.headers;
+    headers.emplace_back("Connection", keep ? "keep-alive" : "close");
+    headers.emplace_back(protocol_header, protocol_generation);
+    return request_head(call.method, call.target, host, 1, !call.body.empty(), call.body.size(), headers);
 }
+
+// The pieces of a streamed answer as lines.
+class Lines {
+  public:
+    explicit Lines(const AgentCall& call) : call_(call) {}
+
+    void add(std::string_view piece) {
+        for (auto end = piece.find('\n'); end != std::string_view::npos; end = piece.find('\n')) {
+            if (partial_.empty()) {
+                call_.on_line(piece.substr(0, end));
+            } else {
+                call_.on_line(partial_.append(piece.substr(0, end)));
+                partial_.clear();
+            }
+            piece.remove_prefix(end + 1);
+        }
+        too_long_ = too_long_ || partial_.size() + piece.size() > answer_limits.max_body;
+        if (!too_long_) partial_.append(piece);
+    }
+    bool too_long() const { return too_long_; }
+
+  private:
+    const AgentCall& call_;
+    std::string partial_;
+    bool too_long_ = false;
+};
 
 PeerIdentity identity_of(const Certificate& certificate) {
     PeerIdentity peer;
@@ -79,22 +119,33 @@ asio::awaitable<Result<HttpMessage>> AgentConnection::exchange(std::shared_ptr<c
     std::string head = call_head(*call, host, keep);
     std::string body = call->body;
     HttpConnection http(stream_, HttpParser::Kind::response, answer_limits);
+    Lines lines(*call);
+    if (call->on_line) {
+        std::function<void(std::string_view)> sink = [&](std::string_view piece) {
+            deadline_.arm(call->read_timeout);
+            lines.add(piece);
+        };
+        http.stream_body("application/x-ndjson", std::move(sink));
+    }
     keep_ = false;
     deadline_.arm(call->read_timeout);
     // A write that fails is not the end: the agent may have answered before it closed (413, 403).
     const auto written = co_await http.write(std::move(head), std::move(body));
     auto answer = co_await http.read();
     deadline_.disarm();
+    if (lines.too_long()) co_return fail(Errc::bad_answer, "a line of the agent's answer is too long");
     if (answer) {
         used_ = true;
         keep_ = keep && answer->keep_alive && answer->has_header(protocol_header_lower) && http.drained();
         co_return std::move(answer);
     }
     if (deadline_.expired()) {
+        if (http.processing()) co_return stopped_waiting(*call, host);
         co_return fail(Errc::timed_out, fmt::format("timed out: no answer from {} within {} s", host,
                                                     call->read_timeout.count() / 1000));
     }
     if (!written && written.error().code == Errc::tls_failed) co_return written.error();
+    if (http.processing() && answer.error().code == Errc::closed) co_return broken_while_running(host);
     unanswered_ = answer.error().code == Errc::closed && http.idle();
     if (unanswered_) co_return used_ ? broken_before_answer(*call) : closed_without_answer(*call);
     co_return std::move(answer).error();

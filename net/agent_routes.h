@@ -2,6 +2,7 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,6 +18,8 @@ struct AgentPeer {
     std::string ip;
     std::string serial;      // of the peer's certificate, normal form
     std::string dispatcher;  // id of the trusted dispatcher it is; "" until that is known
+    // Lets a peer of ours know that the answer takes its time. Empty: it cannot be told.
+    std::function<asio::awaitable<void>()> on_slow;
 };
 
 // `host` must outlive the call.

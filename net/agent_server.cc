@@ -17,8 +17,9 @@
 namespace ctrlexec {
 namespace {
 
-constexpr std::chrono::seconds terminate_timeout{3};  // a script that ignores TERM gets KILL after 2 s
-constexpr HttpLimits request_limits{};                // 1 MiB, 32 headers: the baseline's
+constexpr std::chrono::seconds terminate_timeout{3};
+constexpr std::chrono::seconds terminate_grace{2};  // then KILL, whatever kill_grace says
+constexpr HttpLimits request_limits{};              // 1 MiB, 32 headers: the baseline's
 
 void log_warnings(const AgentSnapshot& snapshot) {
     for (const auto& text : snapshot.config.warnings)
@@ -129,7 +130,7 @@ asio::awaitable<bool> AgentServer::drain() {
     const std::chrono::seconds grace(snapshot_->config.shutdown_grace);
     const bool drained = co_await listener_->drain(grace - std::min(grace, terminate_timeout));
     if (drained) co_return true;
-    children_.terminate_all();
+    children_.terminate_all(terminate_grace);
     co_return co_await listener_->drain(std::min(grace, terminate_timeout));
 }
 
@@ -161,6 +162,14 @@ void AgentServer::count_stranger(const std::string& ip, bool failed) {
 void AgentServer::count_friend(const std::string& ip) {
     log_rate_limit(ip, limiter_.trusted(ip, std::chrono::steady_clock::now()));
 }
+
+namespace {
+
+asio::awaitable<void> say_processing(HttpSession& session) {
+    (void)co_await session.say_processing();  // when it fails the answer will, too
+}
+
+}  // namespace
 
 asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::string peer_ip) {
     if (!snapshot_->admits(peer_ip)) {
@@ -209,10 +218,13 @@ asio::awaitable<void> AgentServer::session(asio::ip::tcp::socket socket, std::st
         }
         // Only a peer of ours keeps the connection: old ones expect HTTP/1.0 and its close. After a reload it
         // has to shake hands anew, since certificate and CA may be others.
-        const bool wanted = request->keep_alive && request->has_header(protocol_header_lower);
+        const bool ours = request->has_header(protocol_header_lower);
+        const bool wanted = request->keep_alive && ours;
+        if (ours) peer.on_slow = [&session] { return say_processing(session); };
         HttpAnswer answer = co_await answer_request(snapshot_, peer, std::move(*request), *this);
         const bool keep = wanted && !listener_->stopping() && snapshot_->tls.get() == context;
-        const auto sent = co_await session.answer(std::move(answer), keep, keep ? 1 : 0);
+        const bool recent = keep || answer.stream != nullptr;  // as only peers of ours get
+        const auto sent = co_await session.answer(std::move(answer), keep, recent ? 1 : 0);
         // Without a goodbye, which would tell a dispatcher of ours that the request was not taken.
         if (!sent) co_return;
         if (!keep) break;

@@ -32,6 +32,9 @@ class AgentServer final : public AgentHost {
 
     Runtime& runtime() override { return runtime_; }
     RunningChildren& children() override { return children_; }
+    RunTable& runs() override { return runs_; }
+    std::size_t running() const override { return runs_.size(); }
+    std::size_t running(const std::string& script) const override { return runs_.count(script); }
     Result<void> reread(AgentPart part) override;
 
   private:
@@ -46,6 +49,7 @@ class AgentServer final : public AgentHost {
     asio::signal_set quit_;  // from the start: a signal right after the readiness line must not kill us
     asio::signal_set hangup_;
     RunningChildren children_;
+    RunTable runs_;
     std::string config_path_;
     std::string allowlist_path_;
     std::shared_ptr<const AgentSnapshot> snapshot_;

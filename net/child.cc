@@ -34,11 +34,13 @@ class AbandonOnExit {
 }  // namespace
 
 asio::awaitable<Result<ChildOutcome>> run_child(SpawnPlan plan, std::string input, ChildLimits limits,
-                                                RunningChildren* children) {
+                                                RunningChildren* children, ChildEvents events) {
     const auto executor = co_await asio::this_coro::executor;
-    const auto run = std::make_shared<ChildRun>(executor, limits);
+    const auto run = std::make_shared<ChildRun>(executor, limits, std::move(events.on_output));
     const AbandonOnExit guard(run, children);
     CO_TRY_DO(run->start(plan, std::move(input)));
+    if (events.on_start) events.on_start(run);
+    if (events.on_slow) run->finished_signal().expires_after(events.slow_after);
 
     // A cancelled coroutine would throw at its next co_await and so skip the child's grace.
     const bool throwing = co_await asio::this_coro::throw_if_cancelled();
@@ -48,8 +50,11 @@ asio::awaitable<Result<ChildOutcome>> run_child(SpawnPlan plan, std::string inpu
         const auto state = co_await asio::this_coro::cancellation_state;
         cancelled = state.cancelled() != asio::cancellation_type::none;
         if (cancelled) run->terminate();
-        asio::error_code ignored;
-        co_await run->finished_signal().async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        asio::error_code woken;
+        co_await run->finished_signal().async_wait(asio::redirect_error(asio::use_awaitable, woken));
+        if (woken || run->finished()) continue;
+        run->finished_signal().expires_at(asio::steady_timer::time_point::max());
+        co_await events.on_slow();
     }
     co_await asio::this_coro::throw_if_cancelled(throwing);
     if (cancelled)

@@ -4,20 +4,36 @@
 #include <asio/awaitable.hpp>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
 #include <string>
+#include <string_view>
 
 #include "core/result.h"
 #include "core/spawn.h"
 
 namespace ctrlexec {
 
+class ChildRun;
 class RunningChildren;
+
+enum class OutputStream : std::uint8_t { output, error };
 
 struct ChildLimits {
     std::chrono::milliseconds input_timeout{10'000};  // then stdin is closed although not all was read
     std::chrono::milliseconds run_timeout{0};         // 0: none; then TERM to the group, grace, KILL
     std::chrono::milliseconds kill_grace{2'000};
-    std::size_t output_limit = 16u << 20;  // bytes kept per stream; reading goes on past it
+    std::size_t output_limit = 1u << 20;  // bytes kept per stream, see core/bounded_output; all is read
+};
+
+// All of them may be empty, and run on the loop.
+struct ChildEvents {
+    std::function<void(std::shared_ptr<ChildRun>)> on_start;
+    std::function<void(OutputStream, std::string_view)> on_output;  // as it is read, also past the limit
+    // Once, when the child is not over after `slow_after`.
+    std::function<asio::awaitable<void>()> on_slow;
+    std::chrono::milliseconds slow_after{500};
 };
 
 struct ChildOutcome {
@@ -27,7 +43,10 @@ struct ChildOutcome {
     std::string error;    // stderr
     bool output_truncated = false;
     bool error_truncated = false;
-    bool timed_out = false;        // run_timeout passed
+    std::uint64_t output_bytes = 0;  // all that it wrote
+    std::uint64_t error_bytes = 0;
+    bool timed_out = false;        // run_timeout passed, and so it was ended
+    bool cancelled = false;        // ended by ChildRun::cancel()
     bool input_timed_out = false;  // input_timeout passed while the child had not read its input
 };
 
@@ -41,6 +60,6 @@ struct ChildOutcome {
 // whenever it ends.
 // While it runs it is listed in `children` (which may be null and must outlive it).
 asio::awaitable<Result<ChildOutcome>> run_child(SpawnPlan plan, std::string input, ChildLimits limits,
-                                                RunningChildren* children = nullptr);
+                                                RunningChildren* children = nullptr, ChildEvents events = {});
 
 }  // namespace ctrlexec

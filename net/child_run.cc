@@ -17,13 +17,18 @@ constexpr milliseconds unkillable_time{5'000};  // then it hangs in the kernel, 
 constexpr milliseconds traced_retry{10};
 constexpr int abandon_tries = 200;  // of 1 ms each
 
+PumpTee tee_to(const ChildRun::OnOutput& on_output, OutputStream stream) {
+    if (!on_output) return {};
+    return [on_output, stream](std::string_view bytes) { on_output(stream, bytes); };
+}
+
 }  // namespace
 
-ChildRun::ChildRun(const asio::any_io_executor& executor, const ChildLimits& limits)
+ChildRun::ChildRun(const asio::any_io_executor& executor, const ChildLimits& limits, OnOutput on_output)
     : limits_(limits),
       input_(executor),
-      output_(executor, limits.output_limit),
-      error_(executor, limits.output_limit),
+      output_(executor, limits.output_limit, tee_to(on_output, OutputStream::output)),
+      error_(executor, limits.output_limit, tee_to(on_output, OutputStream::error)),
       exit_(executor),
       step_timer_(executor),
       input_timer_(executor),
@@ -86,12 +91,18 @@ void ChildRun::run_timed_out() {
     terminate();
 }
 
-void ChildRun::terminate() {
+void ChildRun::cancel() {
+    if (phase_ != Phase::running) return;
+    outcome_.cancelled = true;
+    terminate();
+}
+
+void ChildRun::terminate(milliseconds grace) {
     if (phase_ != Phase::running) return;
     phase_ = Phase::terminating;
     signal_group(SIGTERM);
     signal_group(SIGCONT);  // a stopped process acts on TERM only when it continues
-    next_step_after(limits_.kill_grace, &ChildRun::kill_now);
+    next_step_after(grace, &ChildRun::kill_now);
 }
 
 // The last step is finish() without a reaping: the request is answered, and child_exited() reaps whenever the
@@ -176,10 +187,12 @@ Result<ChildOutcome> ChildRun::take_outcome() {
         return fail(Errc::internal, "the exit status of a child process is lost",
                     "another part of the program has reaped it");
     }
-    outcome_.output = output_.take();
-    outcome_.error = error_.take();
-    outcome_.output_truncated = output_.truncated();
-    outcome_.error_truncated = error_.truncated();
+    outcome_.output_bytes = output_.output().total();
+    outcome_.error_bytes = error_.output().total();
+    outcome_.output_truncated = output_.output().truncated();
+    outcome_.error_truncated = error_.output().truncated();
+    outcome_.output = output_.output().take();
+    outcome_.error = error_.output().take();
     return std::move(outcome_);
 }
 

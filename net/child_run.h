@@ -21,13 +21,18 @@ namespace ctrlexec {
 // Kept alive by the handlers that wait on its behalf; all of it runs on the one loop thread.
 class ChildRun : public std::enable_shared_from_this<ChildRun> {
   public:
-    ChildRun(const asio::any_io_executor& executor, const ChildLimits& limits);
+    using OnOutput = std::function<void(OutputStream, std::string_view)>;
+    ChildRun(const asio::any_io_executor& executor, const ChildLimits& limits, OnOutput on_output = {});
 
     // Once. On failure a child that had started is left to abandon().
     Result<void> start(const SpawnPlan& plan, std::string input);
 
     // TERM to the group, KILL after the grace; finished() follows in bounded time, whatever the child does.
-    void terminate();
+    void terminate() { terminate(limits_.kill_grace); }
+    void terminate(std::chrono::milliseconds grace);
+
+    // The same on somebody's word, which the outcome then says.
+    void cancel();
 
     // KILL to the group and a reaping that blocks for 200 ms at most. Nothing when the child is already
     // reaped.

@@ -5,6 +5,8 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/result.h"
@@ -32,6 +34,12 @@ class HttpConnection {
     // The last message is not needed any more: its share of the budget is free for others. At the latest the
     // next read() gives it back.
     void release() { share_.release(); }
+
+    // See HttpParser.
+    bool processing() const { return parser_.processing(); }
+    void stream_body(std::string_view content_type, std::function<void(std::string_view)> sink) {
+        parser_.stream_body(content_type, std::move(sink));
+    }
 
     // Not a byte of the next message has arrived.
     bool idle() const { return parser_.idle(); }

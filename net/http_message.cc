@@ -45,8 +45,9 @@ struct Reason {
 };
 
 // RFC 9110 section 15, and RFC 6585 for 429 and 431.
-constexpr std::array<Reason, 25> reasons{{
+constexpr std::array<Reason, 26> reasons{{
     {100, "Continue"},
+    {102, "Processing"},
     {200, "OK"},
     {201, "Created"},
     {202, "Accepted"},
@@ -84,25 +85,52 @@ bool HttpMessage::has_header(std::string_view name) const {
     return std::ranges::find(headers, name, &std::pair<std::string, std::string>::first) != headers.end();
 }
 
-std::string response_head(int status, int minor_version, std::size_t content_length, bool keep_alive,
-                          const Extra& extra) {
-    const bool has_content = status >= 200 && status != 204;  // RFC 9110 section 8.6
+namespace {
+
+std::string status_line(int status, int minor_version) {
     std::string head;
     head.reserve(256);
     head += version_text(minor_version);
     head += ' ' + std::to_string(status) + ' ';
     head += reason_phrase(status);
     head += "\r\n";
+    return head;
+}
+
+// What the version does not say by itself (RFC 9112 section 9.3).
+void end_head(std::string& head, int minor_version, bool keep_alive) {
+    if (minor_version > 0 && !keep_alive) append_header(head, "Connection", "close");
+    if (minor_version == 0 && keep_alive) append_header(head, "Connection", "keep-alive");
+    head += "\r\n";
+}
+
+}  // namespace
+
+std::string response_head(int status, int minor_version, std::size_t content_length, bool keep_alive,
+                          const Extra& extra) {
+    const bool has_content = status >= 200 && status != 204;  // RFC 9110 section 8.6
+    std::string head = status_line(status, minor_version);
     const bool typed =
         std::ranges::any_of(extra, [](const auto& field) { return field.first == "Content-Type"; });
     if (has_content && !typed) append_header(head, "Content-Type", "application/json");
     if (has_content) append_header(head, "Content-Length", std::to_string(content_length));
     append_headers(head, extra);
-    // What the version does not say by itself (RFC 9112 section 9.3).
-    if (minor_version > 0 && !keep_alive && status >= 200) append_header(head, "Connection", "close");
-    if (minor_version == 0 && keep_alive) append_header(head, "Connection", "keep-alive");
-    head += "\r\n";
+    end_head(head, minor_version, keep_alive || status < 200);
     return head;
+}
+
+std::string stream_head(int status, int minor_version, bool keep_alive, const Extra& extra) {
+    std::string head = status_line(status, minor_version);
+    if (minor_version > 0) append_header(head, "Transfer-Encoding", "chunked");
+    append_headers(head, extra);
+    end_head(head, minor_version, keep_alive);
+    return head;
+}
+
+std::string interim_head(int status, const Extra& extra) {
+    std::string head = status_line(status, 1);
+    append_headers(head, extra);
+    return head + "\r\n";
 }
 
 std::string request_head(std::string_view method, std::string_view target, std::string_view host,

@@ -27,6 +27,11 @@ struct HttpMessage {
 // unless `extra` has one.
 std::string response_head(int status, int minor_version, std::size_t content_length, bool keep_alive,
                           const std::vector<std::pair<std::string, std::string>>& extra = {});
+// Of an answer whose length is not known: chunked in HTTP/1.1, ended by the connection's end in HTTP/1.0.
+std::string stream_head(int status, int minor_version, bool keep_alive,
+                        const std::vector<std::pair<std::string, std::string>>& extra);
+// 102 Processing (RFC 2518 section 10.1).
+std::string interim_head(int status, const std::vector<std::pair<std::string, std::string>>& extra);
 std::string request_head(std::string_view method, std::string_view target, std::string_view host,
                          int minor_version, bool has_body, std::size_t content_length,
                          const std::vector<std::pair<std::string, std::string>>& extra = {});

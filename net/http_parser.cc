@@ -96,13 +96,17 @@ Result<void> HttpParser::advance(std::string_view& bytes) {
             return read_head_line(bytes);
         case State::length_body:
             read_length_body(bytes);
+            pass_on_body();
             return success();
         case State::chunked_body:
             TRY_DO(chunked_.feed(bytes, message_.body));
             if (chunked_.complete()) state_ = State::complete;
+            pass_on_body();
             return success();
         case State::until_close:
-            return read_until_close(bytes);
+            TRY_DO(read_until_close(bytes));
+            pass_on_body();
+            return success();
         case State::complete:
             break;
     }
@@ -158,6 +162,7 @@ Result<void> HttpParser::on_head_end() {
         return begin_body(framing.chunked, framing.length);
     }
     const int status = message_.status;
+    streams_ = sink_ && status >= 200 && status < 300 && message_.header("content-type") == streamed_type_;
     if ((status < 200 || status == 204) && (framing.chunked || framing.length.value_or(0) > 0)) {
         return fail(Errc::bad_request, "a body announced by a status that has none");
     }
@@ -177,9 +182,21 @@ Result<void> HttpParser::skip_interim() {
     if (message_.status == 101) return fail(Errc::bad_request, "unasked 101 Switching Protocols");
     if (++interim_responses_ > max_interim_responses)
         return fail(Errc::bad_request, "too many interim answers");
+    if (message_.status == 102) processing_ = true;
     message_ = HttpMessage{};
     state_ = State::start_line;
     return success();
+}
+
+void HttpParser::stream_body(std::string_view content_type, std::function<void(std::string_view)> sink) {
+    streamed_type_ = content_type;
+    sink_ = std::move(sink);
+}
+
+void HttpParser::pass_on_body() {
+    if (!streams_ || message_.body.empty()) return;
+    sink_(message_.body);
+    message_.body.clear();
 }
 
 Result<void> HttpParser::begin_body(bool chunked, std::optional<std::size_t> length) {

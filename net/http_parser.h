@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,11 @@ class HttpParser {
     bool complete() const;
     bool idle() const;              // not a byte of this message has arrived; a blank line before it is none
     bool expects_continue() const;  // the head asked for 100-continue and the body is not complete
+    bool processing() const { return processing_; }  // 102 (RFC 2518 section 10.1) has come for this message
+
+    // The body of a 2xx answer of that Content-Type goes to `sink` as it arrives, and is not kept: its whole
+    // length has no limit, but each of its chunks has. For the next message only.
+    void stream_body(std::string_view content_type, std::function<void(std::string_view)> sink);
 
     const HttpMessage& message() const { return message_; }
     // The memory that the message takes so far, what its body reserves included.
@@ -63,6 +69,7 @@ class HttpParser {
     Result<void> begin_body(bool chunked, std::optional<std::size_t> length);
     Result<void> read_until_close(std::string_view& bytes);
     void read_length_body(std::string_view& bytes);
+    void pass_on_body();
     Error refuse(Error error);
 
     Kind kind_;
@@ -70,6 +77,10 @@ class HttpParser {
     State state_ = State::start_line;
     bool blank_line_skipped_ = false;
     int interim_responses_ = 0;
+    bool processing_ = false;
+    std::string streamed_type_;
+    std::function<void(std::string_view)> sink_;
+    bool streams_ = false;        // the current body goes to sink_
     std::size_t head_bytes_ = 0;  // of the lines taken so far
     std::size_t body_left_ = 0;   // in State::length_body, where it is never 0
     http::LineReader line_;

@@ -21,6 +21,16 @@ std::string answer_head(const HttpAnswer& answer, bool keep_alive, int minor_ver
     return response_head(answer.status, minor_version, answer.body.size(), keep_alive, headers);
 }
 
+std::string streaming_head(const HttpAnswer& answer, bool keep_alive, int minor_version) {
+    auto headers = answer.headers;
+    headers.emplace_back(protocol_header, protocol_generation);
+    return stream_head(answer.status, minor_version, keep_alive, headers);
+}
+
+std::string processing_head() {
+    return interim_head(102, {{std::string(protocol_header), std::string(protocol_generation)}});
+}
+
 }  // namespace
 
 HttpAnswer json_answer(int status, const json::Value& body) {
@@ -70,16 +80,51 @@ asio::awaitable<Result<HttpMessage>> HttpSession::read_request() {
     co_return std::move(request);
 }
 
-asio::awaitable<Result<void>> HttpSession::answer(HttpAnswer answer, bool keep_alive, int minor_version,
-                                                  bool without_body) {
-    std::string head = answer_head(answer, keep_alive, minor_version);
-    if (without_body) answer.body.clear();
-    http_.release();
+asio::awaitable<Result<void>> HttpSession::send(std::string head, std::string body) {
     deadline_.arm(answer_timeout);
-    auto written = co_await http_.write(std::move(head), std::move(answer.body));
+    auto written = co_await http_.write(std::move(head), std::move(body));
     deadline_.disarm();
     if (!written) co_return late_or(std::move(written).error(), "taking the answer");
     co_return success();
+}
+
+asio::awaitable<Result<void>> HttpSession::answer(HttpAnswer answer, bool keep_alive, int minor_version,
+                                                  bool without_body) {
+    http_.release();
+    if (answer.stream && !without_body)
+        co_return co_await answer_stream(std::move(answer), keep_alive, minor_version);
+    std::string head = answer_head(answer, keep_alive, minor_version);
+    if (without_body) answer.body.clear();
+    co_return co_await send(std::move(head), std::move(answer.body));
+}
+
+asio::awaitable<Result<void>> HttpSession::answer_stream(HttpAnswer answer, bool keep_alive,
+                                                         int minor_version) {
+    const bool chunked = minor_version > 0;
+    std::string head = streaming_head(answer, keep_alive && chunked, minor_version);
+    CO_TRY_DO(co_await send(std::move(head), std::string()));
+    const auto writer = std::make_shared<BodyWriter>(*this, chunked);
+    CO_TRY_DO(co_await answer.stream(writer));
+    if (!chunked) co_return fail(Errc::closed, "its end is the end of the connection");
+    std::string last = "0\r\n\r\n";
+    co_return co_await send(std::move(last), std::string());
+}
+
+asio::awaitable<Result<void>> HttpSession::say_processing() {
+    std::string head = processing_head();
+    co_return co_await send(std::move(head), std::string());
+}
+
+asio::awaitable<Result<void>> BodyWriter::write(std::string piece) {
+    if (piece.empty()) co_return success();
+    if (!chunked_) co_return co_await session_.send(std::move(piece), std::string());
+    std::string size = fmt::format("{:x}\r\n", piece.size());
+    piece += "\r\n";
+    co_return co_await session_.send(std::move(size), std::move(piece));
+}
+
+bool BodyWriter::stopping() const {
+    return session_.listener_->stopping();
 }
 
 // What still arrives, undecrypted, until the peer closes.

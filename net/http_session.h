@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -22,11 +23,33 @@ inline constexpr std::chrono::seconds request_timeout{30};  // a whole request, 
 inline constexpr std::chrono::seconds answer_timeout{60};   // our answer taken by the peer
 inline constexpr std::chrono::seconds goodbye_timeout{2};   // the peer's end
 
+class HttpSession;
+
+// The body of an answer that is written piece by piece.
+class BodyWriter {
+  public:
+    BodyWriter(HttpSession& session, bool chunked) : session_(session), chunked_(chunked) {}
+
+    // Within answer_timeout. After an error, as when the peer has gone, nothing more can be written.
+    asio::awaitable<Result<void>> write(std::string piece);
+
+    // The server is about to end: an answer that has no end of its own should now.
+    bool stopping() const;
+
+  private:
+    HttpSession& session_;
+    bool chunked_;
+};
+
 // An answer as a session sends it.
 struct HttpAnswer {
     int status = 200;
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;  // Content-Type is JSON unless given here
+    // Writes the body in place of `body`; headers must then name its Content-Type. It runs until the body is
+    // whole; with an error, or a BodyWriter's, the connection just ends, so that the peer sees what is
+    // missing.
+    std::function<asio::awaitable<Result<void>>(std::shared_ptr<BodyWriter>)> stream;
 };
 
 // With a JSON body.
@@ -52,6 +75,10 @@ class HttpSession final : public Session {
     asio::awaitable<Result<void>> answer(HttpAnswer answer, bool keep_alive, int minor_version = 0,
                                          bool without_body = false);
 
+    // 102 Processing: the answer takes its time. For peers of ours, since old ones would take it for the
+    // answer.
+    asio::awaitable<Result<void>> say_processing();
+
     // Orderly end: ours, then the peer's, with goodbye_timeout (shorter when the listener is stopping). What
     // the peer still sends is thrown away, since closing with unread bytes would reset the connection and the
     // peer could lose our answer.
@@ -68,6 +95,9 @@ class HttpSession final : public Session {
     const std::string& peer_ip() const { return peer_ip_; }
 
   private:
+    friend class BodyWriter;
+    asio::awaitable<Result<void>> answer_stream(HttpAnswer answer, bool keep_alive, int minor_version);
+    asio::awaitable<Result<void>> send(std::string head, std::string body);
     Error late_or(Error error, std::string_view doing) const;
     asio::awaitable<void> discard();
     asio::awaitable<void> end(std::chrono::milliseconds timeout);

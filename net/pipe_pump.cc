@@ -65,9 +65,9 @@ bool PipeReader::pull(std::size_t budget) {
 }
 
 void PipeReader::keep(const char* bytes, std::size_t count) {
-    const std::size_t room = limit_ - data_.size();
-    if (count > room) truncated_ = true;
-    data_.append(bytes, std::min(count, room));
+    const std::string_view piece(bytes, count);
+    kept_.add(piece);
+    if (tee_) tee_(piece);
 }
 
 void PipeReader::stop() {

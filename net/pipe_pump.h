@@ -6,8 +6,10 @@
 #include <cstddef>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 
+#include "core/bounded_output.h"
 #include "core/result.h"
 #include "core/unique_fd.h"
 
@@ -17,11 +19,14 @@ namespace ctrlexec {
 // alive: the pump holds it only while it waits, so the two form no cycle that outlives the pipe.
 using PumpEnded = std::function<void()>;
 
-// Collects what comes out of a pipe, up to `limit` bytes; reads and drops the rest, lest the writer block for
-// ever.
+// Gets each piece as it is read, whether it is kept or not. It must not stop the pump.
+using PumpTee = std::function<void(std::string_view)>;
+
+// Collects what comes out of a pipe, within a limit; reads the rest too, lest the writer block for ever.
 class PipeReader {
   public:
-    PipeReader(const asio::any_io_executor& executor, std::size_t limit) : stream_(executor), limit_(limit) {}
+    PipeReader(const asio::any_io_executor& executor, std::size_t limit, PumpTee tee)
+        : stream_(executor), kept_(limit), tee_(std::move(tee)) {}
 
     // `fd` must be O_NONBLOCK.
     Result<void> start(UniqueFd fd, PumpEnded ended);
@@ -30,8 +35,7 @@ class PipeReader {
     void stop();
 
     bool is_open() const { return stream_.is_open(); }
-    bool truncated() const { return truncated_; }
-    std::string take() { return std::move(data_); }
+    BoundedOutput& output() { return kept_; }
 
   private:
     void wait(PumpEnded ended);
@@ -39,9 +43,8 @@ class PipeReader {
     void keep(const char* bytes, std::size_t count);
 
     asio::posix::stream_descriptor stream_;
-    std::string data_;
-    std::size_t limit_;
-    bool truncated_ = false;
+    BoundedOutput kept_;
+    PumpTee tee_;  // may be empty
 };
 
 // Writes `data` into a pipe, then closes it. A reader that has gone ends it early and is no error. The

@@ -13,9 +13,9 @@ class RunningChildren {
     void add(const std::shared_ptr<ChildRun>& run) { runs_.insert(run); }
     void remove(const std::shared_ptr<ChildRun>& run) { runs_.erase(run); }
 
-    // TERM to each process group, KILL after its grace; run_child then returns with the signal.
-    void terminate_all() const {
-        for (const auto& run : runs_) run->terminate();
+    // TERM to each process group, KILL after `grace`; run_child then returns with the signal.
+    void terminate_all(std::chrono::milliseconds grace) const {
+        for (const auto& run : runs_) run->terminate(grace);
     }
 
   private:

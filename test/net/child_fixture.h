@@ -26,28 +26,35 @@ inline SpawnPlan shell(std::string text) {
     return plan;
 }
 
+// For tests about something else than the limit of the output.
+inline ChildLimits roomy() {
+    ChildLimits limits;
+    limits.output_limit = 16u << 20;
+    return limits;
+}
+
 // As the program does it; a test that needs SIGPIPE restores it.
 inline void ignore_sigpipe() {
     ::signal(SIGPIPE, SIG_IGN);
 }
 
 inline asio::awaitable<void> run_into(std::optional<Result<ChildOutcome>>* slot, SpawnPlan plan,
-                                      std::string input, ChildLimits limits) {
-    auto result = co_await run_child(std::move(plan), std::move(input), limits);
+                                      std::string input, ChildLimits limits, ChildEvents events = {}) {
+    auto result = co_await run_child(std::move(plan), std::move(input), limits, nullptr, std::move(events));
     slot->emplace(std::move(result));
 }
 
 // Starts a run whose result lands in `slot`.
 inline void start(asio::io_context& loop, SpawnPlan plan, std::string input, ChildLimits limits,
-                  std::optional<Result<ChildOutcome>>& slot) {
+                  std::optional<Result<ChildOutcome>>& slot, ChildEvents events = {}) {
     ignore_sigpipe();
-    asio::co_spawn(loop, run_into(&slot, std::move(plan), std::move(input), limits),
+    asio::co_spawn(loop, run_into(&slot, std::move(plan), std::move(input), limits, std::move(events)),
                    [](std::exception_ptr thrown) {
                        if (thrown) std::rethrow_exception(thrown);
                    });
 }
 
-inline Result<ChildOutcome> try_run(SpawnPlan plan, std::string input = {}, ChildLimits limits = {}) {
+inline Result<ChildOutcome> try_run(SpawnPlan plan, std::string input = {}, ChildLimits limits = roomy()) {
     asio::io_context loop(1);
     std::optional<Result<ChildOutcome>> slot;
     start(loop, std::move(plan), std::move(input), limits, slot);
@@ -56,7 +63,7 @@ inline Result<ChildOutcome> try_run(SpawnPlan plan, std::string input = {}, Chil
     return std::move(*slot);
 }
 
-inline ChildOutcome run(SpawnPlan plan, std::string input = {}, ChildLimits limits = {}) {
+inline ChildOutcome run(SpawnPlan plan, std::string input = {}, ChildLimits limits = roomy()) {
     auto result = try_run(std::move(plan), std::move(input), limits);
     REQUIRE_MESSAGE(result, (result ? std::string() : result.error().text()));
     return std::move(*result);

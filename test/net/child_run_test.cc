@@ -295,3 +295,55 @@ TEST_CASE("an event that was meant for a closed descriptor does not end a child"
     CHECK(outcome->exit_status == 7);
     for (const auto& each : pipes) ::close(each[1]);
 }
+
+TEST_CASE("a child that is cancelled gets TERM, and the outcome says so") {
+    asio::io_context io(1);
+    const auto child = std::make_shared<ChildRun>(io.get_executor(), ChildLimits());
+    REQUIRE(child->start(shell("echo begun; exec sleep 1000"), {}));
+    asio::post(io, [&] { child->cancel(); });
+    io.run();
+    REQUIRE(child->finished());
+    const auto outcome = child->take_outcome();
+    REQUIRE(outcome);
+    CHECK(outcome->cancelled);
+    CHECK_FALSE(outcome->timed_out);
+    CHECK(outcome->signal == SIGTERM);
+    CHECK(no_child_left());
+}
+
+TEST_CASE("output is passed on as it comes, also what is not kept") {
+    asio::io_context io(1);
+    ChildLimits limits;
+    limits.output_limit = 10;
+    std::string out;
+    std::string err;
+    const auto child = std::make_shared<ChildRun>(io.get_executor(), limits,
+                                                  [&](OutputStream stream, std::string_view bytes) {
+                                                      (stream == OutputStream::output ? out : err) += bytes;
+                                                  });
+    REQUIRE(child->start(shell("seq 1000; echo bad >&2"), {}));
+    io.run();
+    CHECK(out.size() == 3893);
+    CHECK(out.ends_with("\n1000\n"));
+    CHECK(err == "bad\n");
+    CHECK(child->take_outcome()->output_bytes == 3893);
+}
+
+TEST_CASE("a child that takes long is told of once, and one that does not is not") {
+    for (const bool slow : {true, false}) {
+        asio::io_context io(1);
+        int told = 0;
+        ChildEvents events;
+        events.slow_after = slow ? 50ms : 1h;
+        events.on_slow = [&]() -> asio::awaitable<void> {
+            ++told;
+            co_return;
+        };
+        std::optional<Result<ChildOutcome>> outcome;
+        start(io, shell("sleep 0.3"), {}, {}, outcome, std::move(events));
+        io.run();
+        REQUIRE(outcome);
+        CHECK((*outcome)->exit_status == 0);
+        CHECK(told == (slow ? 1 : 0));
+    }
+}

@@ -88,13 +88,17 @@ TEST_CASE("no order of reading and writing in the child blocks it") {
     CHECK(run(shell("tee /dev/stderr"), input).error == input);
 }
 
-TEST_CASE("output past the limit is read and dropped, and memory stays bounded") {
+TEST_CASE("past the limit the first and the last half of the output stay, and memory stays bounded") {
     ChildLimits limits;
     limits.output_limit = 100'000;
     const std::size_t before = resident_kilobytes();
-    const ChildOutcome outcome = run(shell("head -c 100000000 /dev/zero; echo all >&2"), {}, limits);
-    CHECK(outcome.output == std::string(100'000, '\0'));
+    const ChildOutcome outcome =
+        run(shell("echo first; head -c 100000000 /dev/zero; echo last; echo all >&2"), {}, limits);
+    CHECK(outcome.output.starts_with("first\n"));
+    CHECK(outcome.output.ends_with("last\n"));
+    CHECK(outcome.output.find("\n[ctrl-exec: 99900011 bytes left out]\n") == 50'000);
     CHECK(outcome.output_truncated);
+    CHECK(outcome.output_bytes == 100'000'011);
     CHECK(outcome.error == "all\n");
     CHECK_FALSE(outcome.error_truncated);
     CHECK(resident_kilobytes() < before + 50'000);
@@ -106,8 +110,9 @@ TEST_CASE("output of exactly the limit is not truncated") {
     const ChildOutcome outcome = run(shell("printf 1234; printf 12345 >&2"), {}, limits);
     CHECK(outcome.output == "1234");
     CHECK_FALSE(outcome.output_truncated);
-    CHECK(outcome.error == "1234");
+    CHECK(outcome.error == "12\n[ctrl-exec: 1 bytes left out]\n45");
     CHECK(outcome.error_truncated);
+    CHECK(outcome.error_bytes == 5);
 }
 
 TEST_CASE("output that is not captured is not collected") {

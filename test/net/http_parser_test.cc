@@ -203,3 +203,52 @@ TEST_CASE("byte by byte costs time in proportion to the length") {
     // Looking back over what was read would take 10^12 steps, which is minutes on any machine.
     CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(30));
 }
+
+TEST_CASE("102 Processing is remembered, and skipped like every interim answer") {
+    HttpParser parser = fed(Kind::response, "HTTP/1.1 102 Processing\r\nX-Ctrl-Exec: 1\r\n\r\n");
+    CHECK(parser.processing());
+    CHECK_FALSE(parser.idle());
+    REQUIRE(parser.feed("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    REQUIRE(parser.complete());
+    CHECK(parser.take().body == "ok");
+    CHECK_FALSE(parser.processing());
+    CHECK_FALSE(fed(Kind::response, "HTTP/1.1 100 Continue\r\n\r\n").processing());
+}
+
+TEST_CASE("a body of the wanted type is passed on as it arrives, without a limit on its length") {
+    const std::string head =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+    HttpLimits limits;
+    limits.max_body = 16;
+    HttpParser parser(Kind::response, limits);
+    std::string streamed;
+    parser.stream_body("application/x-ndjson", [&](std::string_view piece) { streamed += piece; });
+    REQUIRE(parser.feed(head));
+    std::string expected;
+    for (int i = 0; i < 100; ++i) {
+        REQUIRE(parser.feed("5\r\nabcd\n\r\n"));
+        expected += "abcd\n";
+        CHECK(streamed == expected);
+    }
+    REQUIRE(parser.feed("3\r\nx"));
+    CHECK(streamed == expected + "x");
+    REQUIRE(parser.feed("yz\r\n0\r\n\r\n"));
+    REQUIRE(parser.complete());
+    CHECK(parser.take().body.empty());
+    CHECK(streamed == expected + "xyz");
+
+    HttpParser too_long(Kind::response, limits);
+    too_long.stream_body("application/x-ndjson", [](std::string_view) {});
+    CHECK(too_long.feed(head + "11\r\n").error().code == Errc::too_large);
+}
+
+TEST_CASE("a body of another type or status is kept although a stream was hoped for") {
+    for (const char* head : {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n",
+                             "HTTP/1.1 403 Forbidden\r\nContent-Type: application/x-ndjson\r\n"}) {
+        HttpParser parser(Kind::response, {});
+        parser.stream_body("application/x-ndjson", [](std::string_view) { FAIL("streamed"); });
+        REQUIRE(parser.feed(std::string(head) + "Content-Length: 2\r\n\r\n{}"));
+        REQUIRE(parser.complete());
+        CHECK(parser.take().body == "{}");
+    }
+}

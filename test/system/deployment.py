@@ -173,7 +173,7 @@ class Agent:
         self.certificate, self.key = self.directory / "agent.crt", self.directory / "agent.key"
         self.ca, self.serial = self.directory / "ca.crt", self.directory / "ctrl-exec-serial"
         self.settings = {"hostname": name, "cert": self.certificate, "key": self.key, "ca": self.ca,
-                         "config_dir": self.directory, "bind": "127.0.0.1", "port": 0, **settings}
+                         "config_dir": self.directory, "state_dir": self.directory / "state", "bind": "127.0.0.1", "port": 0, **settings}
         write_settings(self.config, self.settings)
         self.allowlist.write_text("")
 

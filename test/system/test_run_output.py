@@ -15,7 +15,7 @@ class Case(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.deployment = cls.enterClassContext(Deployment())
-        cls.agent = cls.deployment.paired_agent("web-01", stdin_timeout=1)
+        cls.agent = cls.deployment.paired_agent("web-01", stdin_timeout=1, output_limit="16M")
         for name, text in cls.scripts.items():
             cls.agent.script(name, text)
         cls.prepare()

@@ -55,6 +55,7 @@ class TlsClient:
         self._socket = socket.create_connection(split_address(address), DEADLINE)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._from_server, self._to_server, self._unread = ssl.MemoryBIO(), ssl.MemoryBIO(), b""
+        self._line = b""  # of a body of lines: what has come of the next ones
         self._received = bytearray()  # as it came, encrypted
         self._tls = context.wrap_bio(self._from_server, self._to_server)
         self._do(self._tls.do_handshake)
@@ -95,19 +96,46 @@ class TlsClient:
         self._unread += data
         return len(data)
 
-    def read_answer(self):
-        """Takes one whole answer, with exactly the Content-Length bytes of its body."""
+    def read_head(self):
+        """The head of an answer, or an interim one."""
         while b"\r\n\r\n" not in self._unread:
             if not self._more():
                 raise AssertionError(f"closed within the head of an answer: {self._unread!r}")
         head, _, self._unread = self._unread.partition(b"\r\n\r\n")
-        answer = Answer(head + b"\r\n\r\n", b"")
+        return Answer(head + b"\r\n\r\n", b"")
+
+    def read_answer(self):
+        """Takes one whole answer, with exactly the Content-Length bytes of its body; interim ones are skipped."""
+        answer = self.read_head()
+        while answer.status < 200:
+            answer = self.read_head()
         length = int(answer.headers["content-length"])
         while len(self._unread) < length:
             if not self._more():
                 raise AssertionError(f"closed within the body of an answer: {self._unread!r}")
         answer.body, self._unread = self._unread[:length], self._unread[length:]
         return answer
+
+    def read_line(self):
+        """One line of a chunked body of lines; None at its end."""
+        while b"\n" not in self._line:
+            size = self._until(b"\r\n")
+            while len(self._unread) < int(size, 16) + 2:
+                if not self._more():
+                    raise AssertionError(f"closed within a chunk: {self._unread!r}")
+            self._line += self._unread[:int(size, 16)]
+            self._unread = self._unread[int(size, 16) + 2:]
+            if int(size, 16) == 0:
+                return None
+        line, _, self._line = self._line.partition(b"\n")
+        return line
+
+    def _until(self, end):
+        while end not in self._unread:
+            if not self._more():
+                raise AssertionError(f"closed before {end!r}: {self._unread!r}")
+        piece, _, self._unread = self._unread.partition(end)
+        return piece
 
     def read_to_end(self):
         """Everything until the server closes, which it must do with close_notify."""
