@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cmd/applet.h"
+#include "core/did_you_mean.h"
 #include "core/result.h"
 
 namespace ctrlexec {
@@ -20,8 +21,5 @@ struct ParsedCommand {
 // `arguments[0]` is the program's name. Errc::usage with a message that already names the program and where
 // help is.
 Result<ParsedCommand> parse_command_line(const std::vector<std::string>& arguments);
-
-// The known word closest to a mistyped one, "" when none is close.
-std::string_view did_you_mean(std::string_view typed, const std::vector<std::string_view>& known);
 
 }  // namespace ctrlexec

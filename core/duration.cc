@@ -43,7 +43,7 @@ Result<std::chrono::milliseconds> parse_duration(std::string_view text, std::chr
         if (duration >= low) return duration;
     }
     return fail(Errc::bad_request,
-                fmt::format("must be a time from {} to {}, such as 500ms, 30s or 5m, not '{}'",
+                fmt::format("must be a time from {} to {}, such as 30s, 5m or 2h, not '{}'",
                             duration_text(low), duration_text(high), printable(text.substr(0, 60))));
 }
 

@@ -3,19 +3,16 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdlib>
+#include <utility>
 
-#include "core/file.h"
+#include "core/user_database.h"
 
 namespace ctrlexec {
 namespace {
 
 constexpr std::size_t max_value_bytes = 64;
-constexpr std::size_t max_home_bytes = 4096;        // PATH_MAX
-constexpr std::size_t max_passwd_bytes = 4u << 20;  // tens of thousands of users
 
 bool is_alphanumeric(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
@@ -26,33 +23,6 @@ bool consists_of(std::string_view value, std::string_view punctuation) {
            std::all_of(value.begin(), value.end(), [punctuation](char c) {
                return is_alphanumeric(c) || punctuation.find(c) != std::string_view::npos;
            });
-}
-
-bool is_sane_home(std::string_view value) {
-    return !value.empty() && value.size() <= max_home_bytes && value.front() == '/' &&
-           std::none_of(value.begin(), value.end(), [](char c) {
-               const auto byte = static_cast<unsigned char>(c);
-               return byte < 0x20 || byte == 0x7f;
-           });
-}
-
-// name:password:uid:gid:gecos:home:shell
-bool split_line(std::string_view line, std::array<std::string_view, 7>& fields) {
-    for (std::size_t i = 0; i + 1 < fields.size(); ++i) {
-        const std::size_t colon = line.find(':');
-        if (colon == std::string_view::npos) return false;
-        fields[i] = line.substr(0, colon);
-        line.remove_prefix(colon + 1);
-    }
-    fields.back() = line;
-    return true;
-}
-
-bool has_uid(std::string_view field, uid_t uid) {
-    uid_t number = 0;
-    const char* const end = field.data() + field.size();
-    const auto parsed = std::from_chars(field.data(), end, number);
-    return parsed.ec == std::errc{} && parsed.ptr == end && number == uid;
 }
 
 std::string_view own(const char* name) {
@@ -74,19 +44,23 @@ bool is_sane_timezone(std::string_view value) {
 }
 
 std::string home_directory(std::string_view passwd, uid_t uid) {
-    while (!passwd.empty()) {
-        const std::string_view line = passwd.substr(0, passwd.find('\n'));
-        passwd.remove_prefix(std::min(line.size() + 1, passwd.size()));
-        std::array<std::string_view, 7> fields;
-        if (!split_line(line, fields) || !has_uid(fields[2], uid)) continue;
-        if (is_sane_home(fields[5])) return std::string(fields[5]);
-        break;
-    }
+    const auto user = find_user(passwd, uid);
+    if (user && !user->home.empty()) return user->home;
     return uid == 0 ? "/root" : "/";
 }
 
+void set_variable(std::vector<std::string>& environment, std::string variable) {
+    const std::string key = variable.substr(0, variable.find('=') + 1);
+    for (std::string& entry : environment) {
+        if (!entry.starts_with(key)) continue;
+        entry = std::move(variable);
+        return;
+    }
+    environment.push_back(std::move(variable));
+}
+
 std::vector<std::string> script_environment() {
-    const Result<std::string> passwd = read_file("/etc/passwd", max_passwd_bytes);
+    const Result<std::string> passwd = read_passwd();
     const std::string_view locale = own("LANG");
     const std::string_view timezone = own("TZ");
     std::vector<std::string> environment;

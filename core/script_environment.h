@@ -14,6 +14,9 @@ namespace ctrlexec {
 // agent's own is sane, TZ is left out unless the agent's own is set and sane.
 std::vector<std::string> script_environment();
 
+// `variable`, KEY=value, in place of what the environment says of that key.
+void set_variable(std::vector<std::string>& environment, std::string variable);
+
 // The home directory of `uid` in the text of a passwd(5) file, "/root" or "/" when it names none. Read by
 // ourselves: getpwuid in a static glibc binary loads the NSS libraries of whatever system it runs on.
 std::string home_directory(std::string_view passwd, uid_t uid);

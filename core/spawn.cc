@@ -1,6 +1,7 @@
 #include "core/spawn.h"
 
 #include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -134,14 +135,26 @@ void keep_zombies() {
     return pid;
 }
 
-// A handler of ours must never run in the child: it would do so in our memory.
+void set_credentials(ExecImage& image, const Credentials& credentials) {
+    image.no_new_privileges = true;
+    image.switches_user = !credentials.own;
+    image.uid = credentials.uid;
+    image.gid = credentials.gid;
+    image.groups = credentials.groups.data();
+    image.group_count = credentials.groups.size();
+}
+
+// A handler of ours must never run in the child: it would do so in our memory. Nor may its new user look into
+// that memory: the kernel sees to it, by making it one that cannot be dumped, which is not to last.
 pid_t start_with_signals_blocked(const ExecImage& image) {
     sigset_t all;
     sigset_t before;
     ::sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int dumpable = image.switches_user ? ::prctl(PR_GET_DUMPABLE) : 0;
     const pid_t pid = vfork_exec(image);
     const int number = errno;
+    if (dumpable == 1) ::prctl(PR_SET_DUMPABLE, 1);
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     errno = number;
     return pid;
@@ -187,6 +200,9 @@ Result<SpawnedChild> spawn(const SpawnPlan& plan) {
     image.argv = argv.data();
     image.envp = envp.data();
     image.directory = plan.directory.c_str();
+    image.umask = plan.umask;
+    image.nice = plan.nice;
+    if (plan.credentials) set_credentials(image, *plan.credentials);
     image.input = channels.input.read_end.get();
     image.output = channels.output.write_end.get();
     image.error = channels.error.write_end.get();

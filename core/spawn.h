@@ -4,11 +4,13 @@
 
 #include <sys/types.h>
 
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "core/approved_program.h"
+#include "core/credentials.h"
 #include "core/result.h"
 #include "core/unique_fd.h"
 
@@ -21,8 +23,13 @@ struct SpawnPlan {
     ApprovedProgram program;               // execve'd by its path, no shell, no PATH search
     std::vector<std::string> arguments;    // argv[1..]; argv[0] is the path
     std::vector<std::string> environment;  // KEY=value; nothing is inherited
-    std::string directory = "/";           // chdir before exec
-    bool capture_output = true;            // false: stdout and stderr go to /dev/null
+    std::string directory = "/";           // chdir before exec, as the user of `credentials`
+    // Whom the program runs as; it can gain no privileges then, not even from set-user-id programs. Without
+    // them it runs as we do.
+    std::optional<Credentials> credentials;
+    mode_t umask = 022;
+    int nice = 0;                // setpriority(2); 0: ours
+    bool capture_output = true;  // false: stdout and stderr go to /dev/null
 };
 
 // A started child, in its own session and process group (pgid == pid). The owner must reap it.
