@@ -107,10 +107,10 @@ void check_scripts(Report& report, const AgentConfig& config) {
     if (allowlist->warnings().empty())
         report.ok("allowlist",
                   fmt::format("{}, {}", config.allowlist, counted(allowlist->scripts().size(), "script")));
-    for (const auto& [name, path] : allowlist->scripts()) {
+    for (const auto& [name, entry] : allowlist->scripts()) {
         const auto runnable = allowlist->check_runnable(name, config.script_dirs);
         if (runnable) {
-            report.ok("script " + name, path);
+            report.ok("script " + name, entry.path);
         } else {
             report.fail("script " + name, runnable.error().text());
         }

@@ -12,6 +12,7 @@
 
 #include "core/config_file.h"
 #include "core/file.h"
+#include "core/script_plan.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -20,6 +21,18 @@ namespace {
 bool lies_below(const std::string& path, const std::string& directory) {
     const std::string prefix = directory == "/" ? directory : directory + "/";
     return path.compare(0, prefix.size(), prefix) == 0;
+}
+
+Result<void> check_settings(const ApprovedProgram& program, const ScriptSettings& settings) {
+    if (settings == ScriptSettings()) return success();
+    TRY(const SpawnPlan plan, plan_script(program, settings));
+    struct stat status {};
+    if (::stat(plan.directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
+        return fail(
+            Errc::config,
+            fmt::format("the working directory {} of this script is not there; make it, or correct cwd=",
+                        printable(plan.directory)));
+    return success();
 }
 
 }  // namespace
@@ -41,6 +54,20 @@ bool is_valid_script_name(std::string_view name) {
     });
 }
 
+// Why the line cannot be used, or nothing.
+std::optional<std::string> Allowlist::add(std::string_view name, std::string_view target) {
+    const auto [path, text] = split_settings(target);
+    if (auto problem = entry_problem(name, path)) return problem;
+    auto settings = parse_settings(text);
+    if (settings) {
+        scripts_.insert_or_assign(std::string(name), ScriptEntry{std::string(path), std::move(*settings)});
+        return std::nullopt;
+    }
+    const bool earlier = scripts_.erase(std::string(name)) != 0;
+    return fmt::format("{}: {}{}", name, settings.error().message,
+                       earlier ? "; the earlier line of that name does not count either" : "");
+}
+
 Allowlist Allowlist::parse(const std::string& path, std::string_view text) {
     Allowlist list;
     for (int line = 1; !text.empty(); ++line) {
@@ -49,19 +76,24 @@ Allowlist Allowlist::parse(const std::string& path, std::string_view text) {
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
         if (content.empty() || content.front() == '#') continue;
         const auto equals = content.find('=');
-        const std::string_view name = trim(content.substr(0, equals));
-        const std::string_view target =
-            equals == std::string_view::npos ? "" : trim(content.substr(equals + 1));
-        auto problem = entry_problem(name, target);
-        if (equals == std::string_view::npos) problem = "expected 'name = /absolute/path'";
-        if (!problem && content.find('\0') != std::string_view::npos) problem = "NUL byte";
-        if (problem) {
-            list.warnings_.push_back(fmt::format("{}:{}: {}; the line is skipped", path, line, *problem));
+        std::optional<std::string> problem;
+        if (equals == std::string_view::npos) {
+            problem = "expected 'name = /absolute/path'";
+        } else if (content.find('\0') != std::string_view::npos) {
+            problem = "NUL byte";
         } else {
-            list.scripts_[std::string(name)] = target;
+            problem = list.add(trim(content.substr(0, equals)), trim(content.substr(equals + 1)));
         }
+        if (problem)
+            list.warnings_.push_back(fmt::format("{}:{}: {}; the line is skipped", path, line, *problem));
     }
     return list;
+}
+
+const ScriptSettings& Allowlist::settings(std::string_view name) const {
+    static const ScriptSettings none;
+    const auto found = scripts_.find(std::string(name));
+    return found == scripts_.end() ? none : found->second.settings;
 }
 
 Result<Allowlist> Allowlist::load(const std::string& path) {
@@ -74,9 +106,10 @@ Result<ApprovedProgram> Allowlist::approve(std::string_view name,
                                            const std::vector<std::string>& script_dirs) const {
     const auto found = scripts_.find(std::string(name));
     if (found == scripts_.end()) return fail(Errc::denied, "script not permitted", "not in the allowlist");
-    if (script_dirs.empty()) return ApprovedProgram(found->second);
-    const auto resolved = resolve_path(found->second);
-    if (!resolved) return fail(Errc::denied, "script not permitted", found->second + " cannot be resolved");
+    if (script_dirs.empty()) return ApprovedProgram(found->second.path);
+    const auto resolved = resolve_path(found->second.path);
+    if (!resolved)
+        return fail(Errc::denied, "script not permitted", found->second.path + " cannot be resolved");
     const bool inside =
         std::any_of(script_dirs.begin(), script_dirs.end(), [&](const std::string& directory) {
             const auto real = resolve_path(directory);
@@ -85,12 +118,13 @@ Result<ApprovedProgram> Allowlist::approve(std::string_view name,
     if (!inside) return fail(Errc::denied, "script not permitted", *resolved + " lies outside script_dirs");
     // The listed path, not the resolved one: programs that look at argv[0] must see the name they were listed
     // by. Whoever could swap the symlink meanwhile may write to a trusted directory anyway.
-    return ApprovedProgram(found->second);
+    return ApprovedProgram(found->second.path);
 }
 
 Result<void> Allowlist::check_runnable(std::string_view name,
                                        const std::vector<std::string>& script_dirs) const {
     TRY(const ApprovedProgram program, approve(name, script_dirs));
+    TRY_DO(check_settings(program, settings(name)));
     struct stat status {};
     if (::stat(program.path().c_str(), &status) != 0) return errno_error("run", program.path(), errno);
     if (!S_ISREG(status.st_mode)) return fail(Errc::io, program.path() + " is not a regular file");

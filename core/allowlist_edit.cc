@@ -76,34 +76,59 @@ bool names(std::string_view text, std::string_view name) {
     return false;
 }
 
-}  // namespace
+// What the name's last line says after its path.
+std::string_view settings_in(std::string_view text, std::string_view name) {
+    std::string_view found;
+    for (const auto line : lines_of(text)) {
+        if (name_in(line) == name) found = split_settings(line.substr(line.find('=') + 1)).settings;
+    }
+    return found;
+}
 
-Result<std::string> allowed_in(std::string_view text, std::string_view name, std::string_view path) {
+Result<std::string> new_line(std::string_view name, std::string_view path, std::string_view settings) {
     if (const auto problem = entry_problem(name, path)) return fail(Errc::usage, *problem);
-    const std::string line = fmt::format("{} = {}", name, path);
+    const auto parsed = parse_settings(settings);
+    if (!parsed) return fail(Errc::usage, fmt::format("{}: {}", name, parsed.error().message));
+    std::string line = fmt::format("{} = {}{}{}", name, path, settings.empty() ? "" : " ", settings);
     // What would be read back otherwise than it was given: line breaks, blanks at the end.
     const Allowlist accepted = Allowlist::parse("the new line", line);
-    const auto& scripts = accepted.scripts();
-    const auto found = scripts.find(std::string(name));
-    if (found == scripts.end() || found->second != path)
+    const auto found = accepted.scripts().find(std::string(name));
+    if (found == accepted.scripts().end() || found->second != ScriptEntry{std::string(path), *parsed})
         return fail(Errc::usage,
-                    fmt::format("the path of '{}' has a blank at its end or a line break", name));
-    return without(text, name, line);
+                    fmt::format("the path of '{}' has a blank at its end, a line break, or a word that "
+                                "begins like a setting; name a symlink to it",
+                                name));
+    return line;
+}
+
+}  // namespace
+
+Result<std::string> allowed_in(std::string_view text, std::string_view name, std::string_view path,
+                               std::string_view settings) {
+    TRY(const std::string given, new_line(name, path, settings));
+    const std::string_view kept = settings.empty() ? settings_in(text, name) : std::string_view();
+    if (kept.empty()) return without(text, name, given);
+    const auto line = new_line(name, path, kept);
+    if (line) return without(text, name, *line);
+    return fail(Errc::config, fmt::format("{} (in the line that is there now; give the settings anew)",
+                                          line.error().message));
 }
 
 std::string disallowed_in(std::string_view text, std::string_view name) {
     return without(text, name, std::nullopt);
 }
 
-Result<AllowlistChange> allow_in_file(const std::string& file, std::string_view name, std::string_view path) {
-    if (const auto line = allowed_in({}, name, path); !line)
+Result<AllowlistChange> allow_in_file(const std::string& file, std::string_view name, std::string_view path,
+                                      std::string_view settings) {
+    if (const auto line = allowed_in({}, name, path, settings); !line)
         return line.error();  // before a lock file is made
     TRY(const LockedFile before, open_locked(file));
     const bool known = names(before.text, name);
-    const auto scripts = Allowlist::parse(file, before.text).scripts();
-    const auto same = scripts.find(std::string(name));
-    if (same != scripts.end() && same->second == path) return AllowlistChange::none;
-    TRY(const std::string after, allowed_in(before.text, name, path));
+    TRY(const std::string after, allowed_in(before.text, name, path, settings));
+    const auto old_scripts = Allowlist::parse(file, before.text).scripts();
+    const auto old = old_scripts.find(std::string(name));
+    const ScriptEntry entry = Allowlist::parse(file, after).scripts().at(std::string(name));
+    if (old != old_scripts.end() && old->second == entry) return AllowlistChange::none;
     if (after.size() > max_config_bytes)
         return fail(Errc::too_large,
                     fmt::format("{} would become larger than {} bytes", file, max_config_bytes));

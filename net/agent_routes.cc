@@ -34,10 +34,10 @@ HttpAnswer ping(const AgentSnapshot& snapshot, const AgentPeer& peer, const Http
 
 HttpAnswer capabilities(const AgentSnapshot& snapshot, const AgentPeer& peer, Caller caller) {
     json::Array scripts;
-    for (const auto& [name, path] : snapshot.allowlist.scripts()) {
+    for (const auto& [name, entry] : snapshot.allowlist.scripts()) {
         const bool executable =
             snapshot.allowlist.check_runnable(name, snapshot.config.script_dirs).has_value();
-        scripts.emplace_back(json::Object{{"name", name}, {"path", path}, {"executable", executable}});
+        scripts.emplace_back(json::Object{{"name", name}, {"path", entry.path}, {"executable", executable}});
     }
     json::Object tags;
     for (const auto& [key, value] : snapshot.config.tags) tags.push_back({key, value});

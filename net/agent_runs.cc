@@ -9,7 +9,7 @@
 #include "core/output_cap.h"
 #include "core/output_fields.h"
 #include "core/protocol.h"
-#include "core/script_environment.h"
+#include "core/script_plan.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
 #include "net/agent_trust.h"
@@ -185,18 +185,24 @@ Result<void> admit_run(const AgentSnapshot& snapshot, AgentHost& host, const std
         return fail(Errc::busy, fmt::format("busy: {} scripts run here already, as many as max_runs permits",
                                             host.running()));
     }
-    (void)script;
+    const auto concurrency = snapshot.allowlist.settings(script).concurrency;
+    if (concurrency && host.running(script) >= static_cast<std::size_t>(*concurrency)) {
+        return fail(Errc::busy, fmt::format("busy: {} runs of {} are under way here, as many as its "
+                                            "concurrency permits",
+                                            host.running(script), script));
+    }
     return success();
 }
 
 ChildLimits limits_of(const AgentSnapshot& snapshot, const std::string& script,
                       std::chrono::milliseconds asked) {
-    (void)script;
+    const ScriptSettings& settings = snapshot.allowlist.settings(script);
     ChildLimits limits;
     limits.input_timeout = std::chrono::seconds(snapshot.config.stdin_timeout);
-    limits.kill_grace = snapshot.config.kill_grace;
-    limits.output_limit = snapshot.config.output_limit;
-    for (const auto bound : {snapshot.config.run_timeout, asked}) {
+    limits.kill_grace = settings.kill_grace.value_or(snapshot.config.kill_grace);
+    limits.output_limit = settings.output_limit.value_or(snapshot.config.output_limit);
+    const auto of_script = settings.timeout.value_or(std::chrono::milliseconds(0));
+    for (const auto bound : {snapshot.config.run_timeout, of_script, asked}) {
         if (bound.count() == 0) continue;
         limits.run_timeout = limits.run_timeout.count() == 0 ? bound : std::min(limits.run_timeout, bound);
     }
@@ -210,8 +216,7 @@ asio::awaitable<Result<SpawnPlan>> approve_run(std::shared_ptr<const AgentSnapsh
     const auto allowed = co_await ask_agent_hook(snapshot, std::move(question));
     if (!allowed)
         co_return fail(Errc::denied, "not authorised: " + allowed.error().message, allowed.error().detail);
-    SpawnPlan plan(std::move(program));
-    plan.environment = script_environment();
+    CO_TRY(SpawnPlan plan, plan_script(std::move(program), snapshot->allowlist.settings(request.script)));
     plan.arguments = std::move(request.arguments);
     co_return std::move(plan);
 }

@@ -50,7 +50,33 @@ TEST_CASE("what the allowlist would not take is refused") {
 
 TEST_CASE("whatever is written is read back by the allowlist") {
     const std::string text = allowed("broken line\na = /1\n", "a", "/with = and # and blanks.sh");
-    CHECK(Allowlist::parse("f", text).scripts().at("a") == "/with = and # and blanks.sh");
+    CHECK(Allowlist::parse("f", text).scripts().at("a").path == "/with = and # and blanks.sh");
+}
+
+TEST_CASE("the settings of a script stay when its path changes, unless others are given") {
+    const std::string text = "a = /1\n a = /2\ttimeout=30s  env=\"A:b c\"\n";
+    CHECK(allowed(text, "a", "/x") == "a = /x timeout=30s  env=\"A:b c\"\n");
+    CHECK(*allowed_in(text, "a", "/x", "nice=3") == "a = /x nice=3\n");
+    CHECK(allowed("a = /1 nice=3\na = /2\n", "a", "/x") ==
+          "a = /x\n");  // the last line is the one that counted
+    CHECK(disallowed_in(text, "a") == "");
+}
+
+TEST_CASE("settings that are wrong are neither written nor kept") {
+    CHECK(allowed_in("", "a", "/x", "nicer=3").error().code == Errc::usage);
+    CHECK(allowed_in("", "a", "/x", "word").error().code == Errc::usage);
+    CHECK(allowed_in("", "a", "/x", "nice=3\nb = /y").error().code == Errc::usage);
+    CHECK(allowed_in("", "a", "/x", "# nice=3").error().code == Errc::usage);
+    const auto kept = allowed_in("a = /1 nicer=3\n", "a", "/x");
+    REQUIRE_FALSE(kept);
+    CHECK(kept.error().code == Errc::config);
+    CHECK(mentions(kept.error().message, "unknown setting 'nicer'"));
+    CHECK(*allowed_in("a = /1 nicer=3\n", "a", "/x", "nice=3") == "a = /x nice=3\n");
+}
+
+TEST_CASE("a path that would be read as settings is refused") {
+    for (const std::string_view path : {"/x abc=1", "/x timeout=1", "/x timeout="})
+        CHECK_FALSE(allowed_in("", "a", path));
 }
 
 TEST_CASE("the file keeps its mode, and tells what has changed") {
@@ -60,6 +86,10 @@ TEST_CASE("the file keeps its mode, and tells what has changed") {
     CHECK(*allow_in_file(file, "a", "/2") == AllowlistChange::replaced);
     CHECK(*allow_in_file(file, "b", "/3") == AllowlistChange::added);
     CHECK(dir.content("scripts.conf") == "a = /2\nb = /3\n");
+    CHECK(*allow_in_file(file, "a", "/2", "nice=3 timeout=60") == AllowlistChange::replaced);
+    CHECK(*allow_in_file(file, "a", "/2") == AllowlistChange::none);
+    CHECK(*allow_in_file(file, "a", "/2", "timeout=1m nice=3") == AllowlistChange::none);
+    CHECK(dir.content("scripts.conf") == "a = /2 nice=3 timeout=60\nb = /3\n");
     CHECK(*disallow_in_file(file, "a") == AllowlistChange::removed);
     CHECK(*disallow_in_file(file, "a") == AllowlistChange::none);
     CHECK(dir.content("scripts.conf") == "b = /3\n");

@@ -11,6 +11,7 @@
 
 using namespace ctrlexec;
 using namespace ctrlexec::testing;
+using namespace std::chrono_literals;
 using namespace std::string_view_literals;
 
 namespace {
@@ -29,6 +30,12 @@ void approved(const Allowlist& list, std::string_view name, const std::vector<st
     CHECK(program->path() == path);
 }
 
+std::map<std::string, std::string> paths(const Allowlist& list) {
+    std::map<std::string, std::string> paths;
+    for (const auto& [name, entry] : list.scripts()) paths[name] = entry.path;
+    return paths;
+}
+
 Allowlist listing(const std::string& path) {
     return Allowlist::parse("scripts.conf", "s = " + path + "\n");
 }
@@ -38,7 +45,7 @@ Allowlist listing(const std::string& path) {
 TEST_CASE("the allowlist of an old deployment is taken as it is") {
     const auto list = Allowlist::load(TEST_DATA_DIR "/old/scripts.conf");
     REQUIRE(list);
-    CHECK(list->scripts() == std::map<std::string, std::string>{{"true", "/opt/ctrl-exec-scripts/true.sh"}});
+    CHECK(paths(*list) == std::map<std::string, std::string>{{"true", "/opt/ctrl-exec-scripts/true.sh"}});
     CHECK(list->warnings().empty());
 }
 
@@ -69,8 +76,8 @@ TEST_CASE("a bad line is skipped and reported, the others stay") {
             Allowlist::parse("/etc/scripts.conf", "# scripts\ngood = /bin/true\n" + std::string(line) +
                                                       "\nfine = /bin/false --not-an-argument\n");
         CHECK_MESSAGE(list.scripts().size() == 2, line);
-        CHECK(list.scripts().at("good") == "/bin/true");
-        CHECK(list.scripts().at("fine") == "/bin/false --not-an-argument");
+        CHECK(list.scripts().at("good").path == "/bin/true");
+        CHECK(list.scripts().at("fine").path == "/bin/false --not-an-argument");
         REQUIRE_MESSAGE(list.warnings().size() == 1, line);
         CHECK_MESSAGE(mentions(list.warnings()[0], "/etc/scripts.conf:3: "), list.warnings()[0]);
         for (const char c : list.warnings()[0]) CHECK_MESSAGE(static_cast<unsigned char>(c) >= 0x20, line);
@@ -88,8 +95,58 @@ TEST_CASE("a path longer than the system's limit is skipped") {
 TEST_CASE("comments, blanks and CRLF are understood; the last of two lines counts") {
     const Allowlist list =
         Allowlist::parse("f", "\r\n#a = /x\n \t# b = /x\r\n a\t=\t/bin/one \r\na=/bin/two=2\r\n");
-    CHECK(list.scripts() == std::map<std::string, std::string>{{"a", "/bin/two=2"}});
+    CHECK(paths(list) == std::map<std::string, std::string>{{"a", "/bin/two=2"}});
     CHECK(list.warnings().empty());
+}
+
+TEST_CASE("settings follow the path, which may still hold blanks and '='") {
+    const Allowlist list = Allowlist::parse("f",
+                                            "a = /opt/my script timeout=30s nice=5\n"
+                                            "b=/opt/a=b Timeout=3 =x -y=z\ttimeout=1m\n"
+                                            "c = /opt/plain\n");
+    CHECK(list.warnings().empty());
+    CHECK(paths(list) == std::map<std::string, std::string>{{"a", "/opt/my script"},
+                                                            {"b", "/opt/a=b Timeout=3 =x -y=z"},
+                                                            {"c", "/opt/plain"}});
+    CHECK(list.settings("a").timeout == 30s);
+    CHECK(list.settings("a").nice == 5);
+    CHECK(list.settings("b").timeout == 60s);
+    CHECK(list.settings("c") == ScriptSettings());
+    CHECK(list.settings("missing") == ScriptSettings());
+}
+
+TEST_CASE("a line with settings that are not understood is skipped as a whole, with file, line and remedy") {
+    const Allowlist list =
+        Allowlist::parse("/etc/scripts.conf", "good = /x nice=1\na = /y timeout=30s usr=backup\n");
+    CHECK(paths(list) == std::map<std::string, std::string>{{"good", "/x"}});
+    CHECK(list.warnings() ==
+          std::vector<std::string>{
+              "/etc/scripts.conf:2: a: unknown setting 'usr'; did you mean 'user'?; the line is skipped"});
+    CHECK(paths(Allowlist::parse("f", "a = timeout=30s")).empty());
+}
+
+TEST_CASE("a script does not run as its earlier line says when the settings of the last one are wrong") {
+    const Allowlist list = Allowlist::parse("f", "a = /x\na = /x usr=backup\n");
+    CHECK(list.scripts().empty());
+    REQUIRE(list.warnings().size() == 1);
+    CHECK(mentions(list.warnings()[0],
+                   "the earlier line of that name does not count either; the line is skipped"));
+    denied(list, "a", {});
+    CHECK(paths(Allowlist::parse("f", "a = /x usr=backup\na = /y\n")).at("a") == "/y");
+}
+
+TEST_CASE("a script whose user, group or directory is not there is not runnable") {
+    const TempDir dir;
+    const std::string script = dir.put("script", "#!/bin/sh\n", 0755);
+    const auto problem = [&](const std::string& settings) {
+        const auto runnable = listing(script + " " + settings).check_runnable("s", {});
+        return runnable ? std::string() : runnable.error().text();
+    };
+    CHECK(problem("timeout=1s cwd=" + dir.path()) == "");
+    CHECK(mentions(problem("user=no-such-user"), "'no-such-user' of this script does not exist"));
+    CHECK(mentions(problem("group=no-such-group"), "'no-such-group' of this script does not exist"));
+    CHECK(mentions(problem("cwd=" + dir / "missing"), "missing of this script is not there"));
+    CHECK(mentions(problem("cwd=" + script), "of this script is not there"));
 }
 
 TEST_CASE("a script name is letters, digits, '_' and '-' only") {

@@ -10,6 +10,7 @@
 
 #include "core/agent_config.h"
 #include "core/allowlist.h"
+#include "core/byte_size.h"
 #include "core/config_file.h"
 #include "core/dispatcher_config.h"
 #include "core/duration.h"
@@ -228,6 +229,62 @@ void check_typed(std::string_view text, const std::vector<std::string_view>& lin
     require(file || file.error().message == error.message);
 }
 
+void check_settings(const ScriptSettings& settings) {
+    require(!settings.timeout || (settings.timeout->count() > 0 && *settings.timeout <= max_duration));
+    require(!settings.kill_grace ||
+            (settings.kill_grace->count() >= 0 && *settings.kill_grace <= max_kill_grace));
+    require(!settings.output_limit ||
+            (*settings.output_limit >= min_output_limit && *settings.output_limit <= max_output_limit));
+    require(!settings.concurrency || within(*settings.concurrency, 1, 10'000));
+    require(!settings.umask || *settings.umask <= 0777);
+    require(!settings.nice || within(*settings.nice, -20, 19));
+    require(settings.cwd.empty() || settings.cwd.front() == '/');
+    for (const std::string& text : settings.environment) {
+        require(text.find('=') != std::string::npos && text.front() != '=' && !text.starts_with("LD_"));
+        require(!has_controls(text));
+    }
+}
+
+std::string rendered_settings(const ScriptSettings& settings) {
+    std::vector<std::string> words;
+    if (settings.timeout) words.push_back("timeout=" + duration_text(*settings.timeout));
+    if (settings.kill_grace) words.push_back("kill_grace=" + duration_text(*settings.kill_grace));
+    if (settings.output_limit) words.push_back("output_limit=" + byte_size_text(*settings.output_limit));
+    if (settings.concurrency) words.push_back("concurrency=" + std::to_string(*settings.concurrency));
+    if (!settings.user.empty()) words.push_back("user=" + settings.user);
+    if (!settings.group.empty()) words.push_back("group=" + settings.group);
+    if (!settings.cwd.empty()) words.push_back("cwd=" + settings.cwd);
+    for (std::string text : settings.environment) {
+        text[text.find('=')] = ':';
+        words.push_back("env=" + text);
+    }
+    if (settings.umask) {
+        const mode_t mask = *settings.umask;
+        words.push_back("umask=" + std::to_string(mask / 64) + std::to_string(mask / 8 % 8) +
+                        std::to_string(mask % 8));
+    }
+    if (settings.nice) words.push_back("nice=" + std::to_string(*settings.nice));
+    std::string text;
+    for (const std::string& word : words) text += " " + quoted_setting(word);
+    return text;
+}
+
+// Path and settings are all of the text but for the blanks between them, and the path holds no setting.
+void check_splitting(std::string_view text) {
+    const auto [path, settings] = split_settings(text);
+    require(split_settings(path).settings.empty() && split_settings(path).path == path);
+    require(trim(text).substr(0, path.size()) == path && trim(text).ends_with(settings));
+    require(split_settings(settings).path.empty());
+    if (const auto parsed = parse_settings(settings)) {
+        check_settings(*parsed);
+        const auto again = parse_settings(rendered_settings(*parsed));
+        require(again && *again == *parsed);
+    } else {
+        require(parsed.error().code == Errc::config &&
+                printable(parsed.error().text()) == parsed.error().text());
+    }
+}
+
 void check_allowlist(std::string_view text, const std::vector<std::string_view>& lines) {
     const Allowlist list = Allowlist::parse(name, text);
     check_warnings(list.warnings(), name, lines);
@@ -235,15 +292,18 @@ void check_allowlist(std::string_view text, const std::vector<std::string_view>&
     require(list.warnings().size() + list.scripts().size() <= said);
     require(said == 0 || list.warnings().size() + list.scripts().size() > 0);
     std::string rendered;
-    for (const auto& [script, path] : list.scripts()) {
+    for (const auto& [script, entry] : list.scripts()) {
+        const std::string& path = entry.path;
+        check_settings(entry.settings);
         require(is_valid_script_name(script) && script.size() <= 128);
         require(path.size() <= 4000 && path.front() == '/' && path.find('\0') == std::string::npos);
         const auto approved = list.approve(script, {});
         require(approved && approved->path() == path);
-        rendered += script + "=" + path + "\n";
+        rendered += script + "=" + path + rendered_settings(entry.settings) + "\n";
     }
     const Allowlist again = Allowlist::parse(name, rendered);
     require(again.warnings().empty() && again.scripts() == list.scripts());
+    for (const auto line : lines) check_splitting(line);
 }
 
 }  // namespace
