@@ -133,8 +133,8 @@ class Cancel(Case):
 
 class Follow(Case):
     scripts = {
-        "steps": "#!/bin/sh\necho one\nread line <\"$1\"\necho two >&2\nread line <\"$1\"\nprintf 'm\\303'\n"
-                 "read line <\"$1\"\nprintf '\\266\\377\\n'; exit 3\n",
+        "steps": "#!/bin/sh\necho one\nread line <\"$1\"\necho two >&2\nread line <\"$2\"\nprintf 'm\\303'\n"
+                 "read line <\"$3\"\nprintf '\\266\\377\\n'; exit 3\n",
         "flood": "#!/bin/sh\nhead -c 50000000 /dev/zero | tr '\\0' x\n",
         "gate": "#!/bin/sh\necho begun\nread line <\"$1\"\necho ended\n",
     }
@@ -145,14 +145,14 @@ class Follow(Case):
         return path
 
     def test_output_comes_while_the_script_runs(self):
-        gate = self.gate()
-        client = self.follow("steps", str(gate))
+        gates = [self.gate() for _ in range(3)]
+        client = self.follow("steps", *map(str, gates))
         self.assertEqual(self.line(client), {"stream": "stdout", "offset": 0, "data": "one\n"})
-        gate.write_text("go\n")
+        gates[0].write_text("go\n")
         self.assertEqual(self.line(client), {"stream": "stderr", "offset": 0, "data": "two\n"})
-        gate.write_text("go\n")
+        gates[1].write_text("go\n")
         self.assertEqual(self.line(client), {"stream": "stdout", "offset": 4, "data": "m"})
-        gate.write_text("go\n")
+        gates[2].write_text("go\n")
         line = self.line(client)
         self.assertEqual((line["offset"], line["data"], line["data_b64"]), (5, "ö\ufffd\n", "w7b/Cg=="))
         result = self.line(client)["result"]
