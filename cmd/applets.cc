@@ -44,6 +44,10 @@ constexpr std::array<OptionSpec, 1> unpair_options{{
     {"--revoke", "", "revoke its certificate, too"},
 }};
 
+constexpr std::array<OptionSpec, 1> run_options{{
+    {"--min-success", "N|P%", "exit 0 when it went well on so many of the hosts (default all)"},
+}};
+
 constexpr std::array<OptionSpec, 3> setup_ca_options{{
     {"--days", "N", "its validity, 1 to 36500 (default 3650)"},
     {"--if-missing", "", "what is there is kept, and that is success"},
@@ -154,7 +158,7 @@ constinit const std::array<Applet, 36> table{{
     {dispatcher, "rotate-cert", "", "give the dispatcher a new key and certificate", "rotate-cert", 0, 0,
      false, rotate_options, dispatcher_rotate_cert},
     {dispatcher, "run", "HOST[:PORT]... SCRIPT [-- ARG...]", "run an allowlisted script on agents",
-     "run web-01 web-02 deploy -- v1.2", 2, -1, true, no_options, dispatcher_run},
+     "run web-01 web-02 deploy -- v1.2", 2, -1, true, run_options, dispatcher_run},
     {dispatcher, "run-status", "REQID", "show the stored results of a finished run",
      "run-status b50b5826213a74c8", 1, 1, false, no_options, dispatcher_run_status},
     {dispatcher, "serial-status", "", "show which certificate of the dispatcher agents trust",

@@ -1,5 +1,5 @@
-// Usage: run HOST[:PORT]... SCRIPT [-- ARG...]
-// Runs the script on all hosts at the same time. Exit 0 when it exited 0 on every host, else 1.
+// Usage: run [--min-success N|P%] HOST[:PORT]... SCRIPT [-- ARG...]
+// Runs the script on all hosts at the same time. The exit codes are those of core/run_summary.h.
 #include <fmt/format.h>
 
 #include "cmd/ask_hook.h"
@@ -10,6 +10,7 @@
 #include "core/allowlist.h"
 #include "core/digest.h"
 #include "core/log.h"
+#include "core/run_summary.h"
 #include "core/utf8.h"
 #include "net/dispatch.h"
 #include "net/runtime.h"
@@ -47,6 +48,12 @@ int report_conflicts(const Invocation& call, const std::vector<std::string>& con
     return 1;
 }
 
+Result<std::optional<MinSuccess>> min_success_option(const Invocation& call, std::size_t hosts) {
+    if (!call.has("--min-success")) return std::optional<MinSuccess>();
+    TRY(const MinSuccess enough, MinSuccess::parse(call.text("--min-success"), hosts));
+    return std::optional(enough);
+}
+
 }  // namespace
 
 int dispatcher_run(const Invocation& call) {
@@ -55,6 +62,8 @@ int dispatcher_run(const Invocation& call) {
     const std::span<const std::string> hosts(call.operands.data(), call.operands.size() - 1);
     auto targets = parse_targets(hosts, *port);
     if (!targets) return report(call, targets.error());
+    const auto enough = min_success_option(call, targets->size());
+    if (!enough) return report(call, enough.error());
     auto made = make_request(call);
     if (!made) return report(call, made.error());
     const auto request = std::make_shared<const RunRequest>(std::move(*made));
@@ -81,24 +90,28 @@ int dispatcher_run(const Invocation& call) {
     });
     if (!locks) return report(call, locks.error());
     if (!locks->conflicts.empty()) return report_conflicts(call, locks->conflicts);
-    bool all_ok = true;
+    RunSummary summary;
     json::Array results;
     RunOutput human;
     const bool as_json = call.has("--json");
     std::function<void(RunResult)> on_result = [&](const RunResult& result) {
-        all_ok = all_ok && result.ok();
+        summary.add(result);
         if (as_json) {
             results.push_back(result.to_json());
         } else {
             human.print(result);
         }
     };
-    const int done = runtime.run([&]() -> asio::awaitable<int> {
+    runtime.run([&]() -> asio::awaitable<int> {
         co_await dispatch->run(std::move(*targets), request, std::move(locks->held), std::move(on_result));
         co_return 0;
     });
-    if (as_json) print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(results)}}) + "\n");
-    return done == 0 && all_ok ? 0 : 1;
+    if (as_json) {
+        print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(results)}}) + "\n");
+    } else if (summary.total() > 1 && !summary.all_ok()) {
+        print_error_line(fmt::format("{}: {}", call.program, summary.line()));
+    }
+    return summary.exit_code(*enough);
 }
 
 }  // namespace ctrlexec

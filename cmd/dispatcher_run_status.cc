@@ -10,30 +10,13 @@
 #include "core/run_store.h"
 
 namespace ctrlexec {
-namespace {
-
-RunResult stored_result(const json::Value& value) {
-    auto parsed = RunResult::from_json(value);
-    RunResult result;
-    if (parsed) {
-        result = std::move(*parsed);
-    } else {
-        result.error = parsed.error().text();
-    }
-    result.host = value.scalar("host");
-    result.rtt = value.scalar("rtt");
-    return result;
-}
-
-}  // namespace
-
 int dispatcher_run_status(const Invocation& call) {
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
     const auto run = RunStore(config->runs_dir()).find(call.operands[0]);
     if (!run) return report(call, run.error());
     std::vector<RunResult> results;
-    for (const auto& value : run->results) results.push_back(stored_result(value));
+    for (const auto& value : run->results) results.push_back(RunResult::from_record(value));
     if (call.has("--json")) {
         print_out(json::dump(run->to_answer(1)) + "\n");
     } else {

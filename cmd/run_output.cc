@@ -8,17 +8,32 @@
 #include "core/utf8.h"
 
 namespace ctrlexec {
+namespace {
+
+std::string headline(Outcome outcome) {
+    if (outcome == Outcome::failed) return "FAIL";  // as it has always been
+    std::string text(spoken(outcome));
+    for (char& c : text) c = c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+    return text;
+}
+
+std::string cut(std::string_view stream, std::uint64_t bytes) {
+    if (bytes == 0) return fmt::format("{} was cut by the agent", stream);
+    return fmt::format("{} was cut by the agent: the script wrote {} bytes", stream, bytes);
+}
+
+}  // namespace
 
 void RunOutput::print(const RunResult& result) {
     start_line();
     print_out(fmt::format("==> {}  [{}  exit:{}  {}  req:{}]\n", printable(result.host),
-                          result.ok() ? "OK" : "FAIL", result.exit, printable(result.rtt),
+                          headline(result.outcome()), result.exit, printable(result.rtt),
                           printable(result.reqid)));
     print_out(result.output);
     at_line_start_ = result.output.empty() || result.output.back() == '\n';
     print_prefixed("    STDERR: ", result.errors);
-    if (result.output_truncated) print_prefixed("    WARNING: ", "stdout was cut by the agent");
-    if (result.errors_truncated) print_prefixed("    WARNING: ", "stderr was cut by the agent");
+    if (result.output_truncated) print_prefixed("    WARNING: ", cut("stdout", result.output_bytes));
+    if (result.errors_truncated) print_prefixed("    WARNING: ", cut("stderr", result.errors_bytes));
     print_prefixed("    ERROR: ", printable(result.error));
     std::fflush(stdout);
 }

@@ -1,5 +1,7 @@
 #include "core/host_result.h"
 
+#include <array>
+
 #include "core/config_file.h"
 #include "core/output_fields.h"
 #include "core/timestamp.h"
@@ -17,15 +19,79 @@ Result<json::Value> parse_answer(std::string_view body) {
     return value;
 }
 
+struct OutcomeWords {
+    Outcome outcome;
+    std::string_view in_json;
+    std::string_view spoken;
+};
+
+constexpr std::array<OutcomeWords, outcome_count> words{{
+    {Outcome::ok, "ok", "ok"},
+    {Outcome::failed, "failed", "failed"},
+    {Outcome::timed_out, "timed-out", "timed out"},
+    {Outcome::cancelled, "cancelled", "cancelled"},
+    {Outcome::busy, "busy", "busy"},
+    {Outcome::refused, "refused", "refused"},
+    {Outcome::lost, "lost", "lost"},
+    {Outcome::missing, "missing", "missing"},
+    {Outcome::still_running, "still-running", "still running"},
+    {Outcome::pending, "pending", "pending"},
+}};
+
+constexpr bool in_order() {
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        if (static_cast<std::size_t>(words[i].outcome) != i) return false;
+    }
+    return true;
+}
+static_assert(in_order(), "word() indexes the table by the enumerator's value");
+
+constexpr int max_signal = 64;
+
+bool is_set(const json::Value& value, std::string_view name) {
+    return value.scalar(name) == "1";
+}
+
+// 0 for what is none.
+std::int64_t number_of(const json::Value& value, std::string_view name, std::int64_t most) {
+    std::int64_t number = 0;
+    return parse_integer(value.scalar(name), 0, most, number) ? number : 0;
+}
+
+std::uint64_t count_of(const json::Value& value, std::string_view name) {
+    return static_cast<std::uint64_t>(number_of(value, name, INT64_MAX));
+}
+
 }  // namespace
 
-std::string_view RunResult::outcome() const {
+std::string_view word(Outcome outcome) {
+    return words[static_cast<std::size_t>(outcome)].in_json;
+}
+
+std::string_view spoken(Outcome outcome) {
+    return words[static_cast<std::size_t>(outcome)].spoken;
+}
+
+Outcome RunResult::outcome() const {
+    if (pending) return Outcome::pending;
+    if (still_running) return Outcome::still_running;
+    if (lost) return Outcome::lost;
+    if (busy) return Outcome::busy;
+    if (failure == Errc::denied) return Outcome::refused;  // a 403 is the agent's word too
+    if (failure) return Outcome::missing;
+    if (exit == -1) return Outcome::refused;
+    if (timed_out) return Outcome::timed_out;
+    if (cancelled) return Outcome::cancelled;
+    return exit == 0 && error.empty() ? Outcome::ok : Outcome::failed;
+}
+
+std::string_view RunResult::label() const {
     // "refused" alone would be a connection's here: an agent that answered, and one that is not there,
     // differ.
     if (failure == Errc::refused) return "refused-connection";
     if (failure) return info(*failure).name;
-    if (ok()) return "ok";
-    return exit == -1 ? "refused" : "failed";
+    // Without "script-" it is a time-out of ours, and always was.
+    return outcome() == Outcome::timed_out ? "script-timed-out" : word(outcome());
 }
 
 Result<RunResult> RunResult::parse(std::string_view body) {
@@ -40,8 +106,15 @@ Result<RunResult> RunResult::from_json(const json::Value& value) {
     result.error = value.scalar("error");
     result.output = get_output(value, "stdout");
     result.errors = get_output(value, "stderr");
-    result.output_truncated = value.scalar("stdout_truncated") == "1";
-    result.errors_truncated = value.scalar("stderr_truncated") == "1";
+    result.output_truncated = is_set(value, "stdout_truncated");
+    result.errors_truncated = is_set(value, "stderr_truncated");
+    result.output_bytes = count_of(value, "stdout_bytes");
+    result.errors_bytes = count_of(value, "stderr_bytes");
+    result.signal = static_cast<int>(number_of(value, "signal", max_signal));
+    result.timed_out = is_set(value, "timed_out");
+    result.cancelled = is_set(value, "cancelled");
+    result.busy = is_set(value, "busy");
+    result.lost = is_set(value, "lost");
     // scalar() alone would make the "0" of success out of false and 0.0.
     const auto* status = value.find("exit");
     const bool typed =
@@ -56,17 +129,43 @@ Result<RunResult> RunResult::from_json(const json::Value& value) {
     return result;
 }
 
+RunResult RunResult::from_record(const json::Value& record) {
+    auto parsed = from_json(record);
+    RunResult result;
+    if (parsed) {
+        result = std::move(*parsed);
+    } else {
+        result.error = parsed.error().text();
+    }
+    result.host = record.scalar("host");
+    result.rtt = record.scalar("rtt");
+    result.still_running = is_set(record, "still_running");
+    result.pending = record.text("outcome") == word(Outcome::pending);
+    if (record.text("outcome") == word(Outcome::missing)) result.failure = Errc::unreachable;
+    return result;
+}
+
 json::Value RunResult::to_json() const {
     json::Value object(json::Object{{"host", host}, {"script", script}, {"exit", exit}});
-    if (error.empty() || exit != -1) {
+    const bool ran = error.empty() || exit != -1 || !output.empty() || !errors.empty();
+    if (ran && !pending) {
         set_output(object, "stdout", output);
         set_output(object, "stderr", errors);
         if (output_truncated) object.set("stdout_truncated", true);
         if (errors_truncated) object.set("stderr_truncated", true);
+        if (output_truncated && output_bytes != 0) object.set("stdout_bytes", output_bytes);
+        if (errors_truncated && errors_bytes != 0) object.set("stderr_bytes", errors_bytes);
     }
+    if (signal != 0) object.set("signal", signal);
+    if (timed_out) object.set("timed_out", true);
+    if (cancelled) object.set("cancelled", true);
+    if (busy) object.set("busy", true);
+    if (lost) object.set("lost", true);
+    if (still_running) object.set("still_running", true);
     if (!error.empty()) object.set("error", error);
     object.set("rtt", rtt);
     object.set("reqid", reqid);
+    object.set("outcome", word(outcome()));
     return object;
 }
 

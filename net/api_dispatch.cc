@@ -123,7 +123,7 @@ asio::awaitable<HttpAnswer> carry_out(Call call, std::vector<Target> targets,
     run.hosts = names_of(targets);
     const Stopwatch watch;
     std::function<void(RunResult)> on_result = [&](const RunResult& result) {
-        call->state->metrics.count_run(result.outcome(), watch.seconds());
+        call->state->metrics.count_run(result.label(), watch.seconds());
         run.results.push_back(result.to_json());
     };
     co_await call->snapshot->dispatch->run(std::move(targets), request, std::move(locks),

@@ -126,8 +126,8 @@ void ApiMetrics::count_request(std::string_view route, std::string_view method, 
     histogram.observe(seconds);
 }
 
-void ApiMetrics::count_run(std::string_view outcome, double seconds) {
-    ++runs_[std::string(outcome)];
+void ApiMetrics::count_run(std::string_view label, double seconds) {
+    ++runs_[std::string(label)];
     run_seconds_.observe(seconds);
 }
 

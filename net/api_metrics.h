@@ -24,7 +24,7 @@ class ApiMetrics {
     // `route` is the pattern ("/status/{reqid}"), or "none" for what is no route; an unknown method counts as
     // "other".
     void count_request(std::string_view route, std::string_view method, int status, double seconds);
-    void count_run(std::string_view outcome, double seconds);  // of one host, see RunResult::outcome
+    void count_run(std::string_view label, double seconds);  // of one host, see RunResult::label
     void count_ping(bool ok) { ++(ok ? pings_ok_ : pings_failed_); }
     void count_auth(bool allowed) { ++(allowed ? auth_allowed_ : auth_denied_); }
     void count_rate_block() { ++rate_blocks_; }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -104,15 +105,16 @@ TEST_CASE("a refused run keeps the agent's reason, and always has one") {
 TEST_CASE("a run's result is written as the API documents it") {
     CHECK(
         dumped(R"({"script":"s","exit":0,"stdout":"out","stderr":"err","reqid":"r"})") ==
-        R"({"host":"web-01","script":"s","exit":0,"stdout":"out","stderr":"err","rtt":"45ms","reqid":"r"})");
+        R"({"host":"web-01","script":"s","exit":0,"stdout":"out","stderr":"err","rtt":"45ms","reqid":"r","outcome":"ok"})");
     CHECK(
         dumped(R"({"script":"s","exit":-1,"error":"not authorised: x","reqid":12})") ==
-        R"({"host":"web-01","script":"s","exit":-1,"error":"not authorised: x","rtt":"45ms","reqid":"12"})");
-    CHECK(dumped(R"({"script":"s","exit":"3"})") ==
-          R"({"host":"web-01","script":"s","exit":3,"stdout":"","stderr":"","rtt":"45ms","reqid":""})");
+        R"({"host":"web-01","script":"s","exit":-1,"error":"not authorised: x","rtt":"45ms","reqid":"12","outcome":"refused"})");
+    CHECK(
+        dumped(R"({"script":"s","exit":"3"})") ==
+        R"({"host":"web-01","script":"s","exit":3,"stdout":"","stderr":"","rtt":"45ms","reqid":"","outcome":"failed"})");
     CHECK(
         dumped(R"({"script":"s","exit":127,"error":"cannot execute","stdout":"","stderr":"x"})") ==
-        R"({"host":"web-01","script":"s","exit":127,"stdout":"","stderr":"x","error":"cannot execute","rtt":"45ms","reqid":""})");
+        R"({"host":"web-01","script":"s","exit":127,"stdout":"","stderr":"x","error":"cannot execute","rtt":"45ms","reqid":"","outcome":"failed"})");
 }
 
 TEST_CASE("the host of a result is the one that was asked, whatever the agent calls itself") {
@@ -175,19 +177,115 @@ TEST_CASE("a ping that failed is written with its reason and nothing else") {
           R"({"host":"web-01","status":"error","error":"connection refused","rtt":"10ms"})");
 }
 
-TEST_CASE("the outcome of a run is one word of a closed set") {
+namespace {
+
+struct OutcomeRow {
+    std::string_view body;  // of an agent
+    Outcome outcome;
+    std::string_view label;
+};
+
+}  // namespace
+
+TEST_CASE("what an agent answers has one outcome, and only exit 0 without a but is ok") {
+    for (const OutcomeRow& row : {
+             OutcomeRow{R"({"exit":0})", Outcome::ok, "ok"},
+             {R"({"exit":3})", Outcome::failed, "failed"},
+             {R"({"exit":126,"signal":9})", Outcome::failed, "failed"},
+             {R"({"exit":127,"error":"cannot execute"})", Outcome::failed, "failed"},
+             {R"({"exit":0,"error":"but"})", Outcome::failed, "failed"},
+             {R"({"exit":126,"timed_out":true,"signal":15})", Outcome::timed_out, "script-timed-out"},
+             {R"({"exit":0,"timed_out":true})", Outcome::timed_out, "script-timed-out"},
+             {R"({"exit":126,"cancelled":true})", Outcome::cancelled, "cancelled"},
+             {R"({"exit":0,"cancelled":true})", Outcome::cancelled, "cancelled"},
+             {R"({"exit":-1,"error":"script not permitted"})", Outcome::refused, "refused"},
+             {R"({"exit":-1,"error":"x","timed_out":true})", Outcome::refused, "refused"},
+             {R"({"exit":-1,"error":"busy: 8 scripts run","busy":true})", Outcome::busy, "busy"},
+             {R"({"exit":-1,"error":"the host was restarted","lost":true})", Outcome::lost, "lost"},
+             {R"({"exit":0,"outcome":"missing","still_running":true})", Outcome::ok, "ok"},
+             {R"({"exit":1,"outcome":"ok"})", Outcome::failed, "failed"},
+         }) {
+        CAPTURE(row.body);
+        const RunResult result = run(row.body);
+        CHECK(result.outcome() == row.outcome);
+        CHECK(result.label() == row.label);
+        CHECK(result.ok() == (row.outcome == Outcome::ok));
+        CHECK(mentions(dumped(row.body), "\"outcome\":\"" + std::string(word(row.outcome)) + "\"}"));
+    }
+}
+
+TEST_CASE("what did not answer is missing, and its label says why") {
     RunResult result;
-    result.exit = 0;
-    CHECK(result.outcome() == "ok");
-    result.exit = 3;
-    CHECK(result.outcome() == "failed");
-    result.exit = -1;
-    result.error = "script not permitted";
-    CHECK(result.outcome() == "refused");
+    result.error = "why";
     result.failure = Errc::timed_out;
-    CHECK(result.outcome() == "timed-out");
+    CHECK(result.outcome() == Outcome::missing);
+    CHECK(result.label() == "timed-out");
     result.failure = Errc::refused;
-    CHECK(result.outcome() == "refused-connection");
+    CHECK(result.outcome() == Outcome::missing);
+    CHECK(result.label() == "refused-connection");
+    result.failure = Errc::denied;  // 403: the agent answered
+    CHECK(result.outcome() == Outcome::refused);
+    result.failure = Errc::timed_out;
+    result.still_running = true;
+    CHECK(result.outcome() == Outcome::still_running);
+    CHECK(result.label() == "timed-out");
+}
+
+TEST_CASE("every outcome has a word of its own, and is the same again when its record is read") {
+    std::set<std::string_view> seen;
+    for (std::size_t i = 0; i < outcome_count; ++i) {
+        const auto outcome = static_cast<Outcome>(i);
+        CHECK(seen.insert(word(outcome)).second);
+        RunResult result;
+        result.host = "web-01";
+        result.rtt = "3ms";
+        result.error = outcome == Outcome::ok || outcome == Outcome::failed ? "" : "why";
+        result.exit = outcome == Outcome::ok ? 0 : outcome == Outcome::refused ? -1 : 126;
+        result.timed_out = outcome == Outcome::timed_out;
+        result.cancelled = outcome == Outcome::cancelled;
+        result.busy = outcome == Outcome::busy;
+        result.lost = outcome == Outcome::lost;
+        result.still_running = outcome == Outcome::still_running;
+        result.pending = outcome == Outcome::pending;
+        if (outcome == Outcome::missing) result.failure = Errc::closed;
+        REQUIRE(result.outcome() == outcome);
+        const json::Value record = result.to_json();
+        const RunResult again = RunResult::from_record(record);
+        CHECK(again.outcome() == outcome);
+        CHECK(json::dump(again.to_json()) == json::dump(record));
+    }
+}
+
+TEST_CASE("a record without an outcome, as 0.8.4 wrote them, has one") {
+    const auto outcome_of = [](std::string_view text) {
+        const auto value = json::parse(text, 1000);
+        REQUIRE(value);
+        return RunResult::from_record(*value).outcome();
+    };
+    CHECK(outcome_of(R"({"host":"a","exit":0,"stdout":""})") == Outcome::ok);
+    CHECK(outcome_of(R"({"host":"a","exit":"7"})") == Outcome::failed);
+    CHECK(outcome_of(R"({"host":"a","exit":-1,"error":"connection refused"})") == Outcome::refused);
+    CHECK(outcome_of(R"({"host":"a"})") == Outcome::refused);
+}
+
+TEST_CASE("why a script ended, and how much it wrote, is passed on") {
+    CHECK(
+        dumped(R"({"script":"s","exit":126,"stdout":"x","stderr":"","stdout_truncated":true,)"
+               R"("stdout_bytes":10000000000,"stderr_bytes":5,"signal":15,"timed_out":true,"reqid":"r"})") ==
+        R"({"host":"web-01","script":"s","exit":126,"stdout":"x","stderr":"","stdout_truncated":true,)"
+        R"("stdout_bytes":10000000000,"signal":15,"timed_out":true,"rtt":"45ms","reqid":"r",)"
+        R"("outcome":"timed-out"})");
+    // Odd ones are as good as none.
+    for (const auto* body :
+         {R"({"exit":1,"signal":-1})", R"({"exit":1,"signal":"x"})", R"({"exit":1,"signal":65})",
+          R"({"exit":1,"signal":[9]})", R"({"exit":1,"stdout_truncated":true,"stdout_bytes":-5})",
+          R"({"exit":1,"timed_out":"yes","cancelled":null,"busy":0,"lost":[]})"}) {
+        CAPTURE(body);
+        const RunResult result = run(body);
+        CHECK(result.signal == 0);
+        CHECK(result.output_bytes == 0);
+        CHECK(result.outcome() == Outcome::failed);
+    }
 }
 
 TEST_CASE("what an agent says it can do has the promised members and types, and keeps what we do not know") {

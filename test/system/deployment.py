@@ -17,7 +17,13 @@ from processes import DEADLINE, Daemon, poll, processes_naming
 
 BIN = pathlib.Path(os.environ["CTRL_EXEC_BIN_DIR"])
 BUILD = os.environ["CTRL_EXEC_BUILD"]
+FAILED, REFUSED, BUSY, TIMED_OUT, MISSING = 1, 3, 4, 5, 6  # exit codes of `run`, when that is all that went wrong
 TIME = r"[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} GMT"  # OpenSSL's text
+
+
+def exit_code(words, code):
+    """What a command ends with where `run` ends with `code`."""
+    return code if "run" in words else FAILED
 
 
 def write_settings(path, settings):

@@ -12,6 +12,8 @@ import socket
 import ssl
 import threading
 
+from deployment import MISSING, REFUSED
+
 
 @dataclasses.dataclass(frozen=True)
 class Call:
@@ -88,9 +90,10 @@ NAMES = [
           r"argument '\\xc3\(' is not UTF-8"),
     usage("token that is not UTF-8", ("ced", "run", "web-01", "true"), "the token is not UTF-8",
           environment=(("ENVEXEC_TOKEN", b"secret\xff"),)),
-    Call("arguments over 1 MiB together", ("ced", "run", "<TARGET>", "true", "--", *["x" * 120_000] * 10), 1,
+    Call("arguments over 1 MiB together", ("ced", "run", "<TARGET>", "true", "--", *["x" * 120_000] * 10), MISSING,
          "ERROR: the agent answered 413: request too large"),
-    Call("script that is not in the allowlist", ("ced", "run", "<TARGET>", "id"), 1, "ERROR: script not permitted"),
+    Call("script that is not in the allowlist", ("ced", "run", "<TARGET>", "id"), REFUSED,
+         "ERROR: script not permitted"),
     Call("empty request id", ("ced", "approve", ""), 1, "'' is no request id .*; see list-requests"),
     Call("request id in capitals", ("ced", "deny", "00C9845E0001AB42"), 1, "'00C9845E0001AB42' is no request id"),
     Call("request id of 100,000 digits", ("ced", "approve", "0" * 100_000), 1, "'0{60}' is no request id"),
@@ -216,8 +219,8 @@ def body(data, status=b"200 OK", headers=b""):
     return b"HTTP/1.0 %b\r\n%bContent-Length: %d\r\n\r\n%b" % (status, headers, len(data), data)
 
 
-def to_run(name, answer, said):
-    return Answer(name, answer, said, ("ced", "run", "<PEER>", "true"))
+def to_run(name, answer, said, code=MISSING):
+    return Answer(name, answer, said, ("ced", "run", "<PEER>", "true"), code)
 
 
 def to_ping(name, answer, said):
@@ -257,9 +260,10 @@ ANSWERS = [
     to_run("exit code of 256", body({"exit": 256}), NO_EXIT),
     to_run("exit code that is null", body({"exit": None}), NO_EXIT),
     to_run("exit code below those there are", body({"exit": -2}), NO_EXIT),
-    to_run("refusal without a reason", body({"exit": -1}), "did not run the script and gave no reason"),
-    to_run("reason with an escape sequence", body({"exit": -1, "error": "\x1b[2J"}), r"ERROR: \\x1b\[2J"),
-    to_run("403 without a reason", body(b"", b"403 Forbidden"), "forbidden: no reason given"),
+    to_run("refusal without a reason", body({"exit": -1}), "did not run the script and gave no reason",
+           REFUSED),
+    to_run("reason with an escape sequence", body({"exit": -1, "error": "\x1b[2J"}), r"ERROR: \\x1b\[2J", REFUSED),
+    to_run("403 without a reason", body(b"", b"403 Forbidden"), "forbidden: no reason given", REFUSED),
     to_ping("pong without a status", body({"host": "web-01"}), "the agent's answer has no status"),
     to_ping("status of another kind", body({"status": ["ok"]}), "the agent's answer has no status"),
     to_ping("error with an escape sequence", body({"status": "error", "error": "\x1b]0;x\7"}), r"\\x1b\]0;x\\x07"),

@@ -3,7 +3,7 @@
 import json
 import unittest
 
-from deployment import Deployment
+from deployment import MISSING, REFUSED, Deployment
 from processes import poll
 from wire import TlsClient, request
 
@@ -30,7 +30,7 @@ class Access(unittest.TestCase):
     def test_address_that_is_not_allowed_is_closed_before_tls(self):
         self.configure("allowed_ips = 192.0.2.0/24, fd00::/8")
         self.agent.serve()
-        result = self.run_result(check=1)
+        result = self.run_result(check=MISSING)
         self.assertEqual(result["exit"], -1)
         self.assertIn("closed the connection during the handshake", result["error"])
         self.agent.daemon.wait_log("ACTION=ip-block PEER=127.0.0.1")
@@ -59,7 +59,7 @@ class Access(unittest.TestCase):
         hook.chmod(0o755)
         self.configure(f"auth_hook = {hook}")
         self.agent.serve()
-        refused = self.run_result(check=1)
+        refused = self.run_result(check=REFUSED)
         self.assertEqual((refused["exit"], refused["error"]), (-1, "not authorised: bad credentials"))
         self.deployment.dispatcher("--token", "good", "--username", "alice", "run", self.agent.target, "true", "--", "a b")
         question = json.loads(asked.read_text())
@@ -76,7 +76,7 @@ class Access(unittest.TestCase):
         hook.chmod(0o755)
         self.configure(f"auth_hook = {hook}")
         self.agent.serve()
-        self.assertEqual(self.run_result("missing", check=1)["error"], "script not permitted")
+        self.assertEqual(self.run_result("missing", check=REFUSED)["error"], "script not permitted")
         self.assertFalse(hook.with_name("hook.asked").exists())
 
 

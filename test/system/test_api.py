@@ -69,7 +69,7 @@ class Api(unittest.TestCase):
         self.assertRegex(result.pop("rtt"), RTT)
         self.assertRegex(body["reqid"], REQID)
         self.assertEqual(result, {"host": "127.0.0.1", "script": "show", "exit": 0, "stdout": "a b|1|1||",
-                                  "stderr": "err\n", "reqid": body["reqid"]})
+                                  "stderr": "err\n", "reqid": body["reqid"], "outcome": "ok"})
 
     def test_run_that_fails_is_told_by_its_result(self):
         status, body = self.run_script("fail")

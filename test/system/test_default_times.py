@@ -5,7 +5,7 @@ import re
 import time
 import unittest
 
-from deployment import Deployment, write_settings
+from deployment import REFUSED, Deployment, write_settings
 
 INPUT = ["x" * 100_000] * 3  # more than a pipe holds
 
@@ -54,7 +54,7 @@ class DefaultTimes(unittest.TestCase):
         self.assertEqual(self.agent.daemon.log.count("ACTION=stdin-timeout"), 1)
 
     def test_hook_has_ten_seconds(self):
-        result = self.result(self.asks_the_agents_hook, 1)
+        result = self.result(self.asks_the_agents_hook, REFUSED)
         self.assertEqual(result["error"], "not authorised: the auth hook took longer than 10 s")
         self.assertGreaterEqual(int(re.fullmatch(r"(\d+)ms", result["rtt"])[1]), 10_000)
         self.assertEqual(self.asks_our_hook.wait_exit(), 1)

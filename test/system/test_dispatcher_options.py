@@ -65,7 +65,7 @@ class Json(unittest.TestCase):
         agent.serve()
         for expected, ok, *words in ((0, 1, "list-agents"), (0, 1, "list-requests"), (0, 1, "list-locks"),
                                      (0, 1, "ping", agent.target), (0, 1, "run", agent.target, "true"),
-                                     (1, 1, "ping", "127.0.0.1:1"), (1, 1, "run", agent.target, "missing"),
+                                     (1, 1, "ping", "127.0.0.1:1"), (3, 1, "run", agent.target, "missing"),
                                      (1, 0, "approve", "0123456789abcdef"), (1, 0, "unpair", "nobody"),
                                      (0, 1, "unpair", "web-01"), (1, 0, "setup-ca")):
             with self.subTest(words):

@@ -4,7 +4,7 @@ import json
 import time
 import unittest
 
-from deployment import Deployment, write_settings
+from deployment import MISSING, Deployment, write_settings
 from processes import poll
 from wire import TlsClient, curl, request
 
@@ -123,7 +123,7 @@ class Dispatcher(Case):
         arguments = ["two words", "", '"quoted"', "line\nbreak", "ünï"]
         # The second agent cannot be reached: what is asked does not depend on that.
         self.deployment.dispatcher("run", self.agent.target, "localhost:1", "echo", "--username", "ann", "--token", "t",
-                                   "--", *arguments, check=1)
+                                   "--", *arguments, check=MISSING)
         self.assertEqual(self.hook.times, 1)
         self.assert_asked(self.hook, action="run", script="echo", hosts=["127.0.0.1", "localhost"], args=arguments,
                           username="ann", token="t", source_ip="127.0.0.1")

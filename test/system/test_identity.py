@@ -4,7 +4,7 @@ import json
 import subprocess
 import unittest
 
-from deployment import Deployment
+from deployment import MISSING, Deployment, exit_code
 from first_start import free_port
 from renewing_agent import RenewingAgent
 
@@ -57,7 +57,7 @@ class Identity(unittest.TestCase):
         with RenewingAgent(self.impostor, self.port) as liar:
             for words in (("ping", "web-01"), ("run", "web-01", "true"), ("run", f"web-01:{self.port}", "true")):
                 with self.subTest(words):
-                    [result] = self.deployment.json(*words, check=1)["results"]
+                    [result] = self.deployment.json(*words, check=exit_code(words, MISSING))["results"]
                     self.assertRegex(result["error"], r"^key mismatch: .*'web-01'.* certificate for 'evil-01'")
             self.assertEqual(liar.requests, [])
         self.assertEqual(self.record(), before)

@@ -5,7 +5,7 @@ import fcntl
 import os
 import unittest
 
-from deployment import Deployment
+from deployment import MISSING, Deployment
 from processes import poll
 
 
@@ -73,7 +73,7 @@ class Locks(unittest.TestCase):
         self.deployment.dispatcher("run", self.agent.target, "quick")
 
     def test_other_characters_become_underscores(self):
-        self.deployment.dispatcher("run", "[::1]:1", "quick", check=1)
+        self.deployment.dispatcher("run", "[::1]:1", "quick", check=MISSING)
         self.assertIn("__1--quick.lock", os.listdir(self.directory))
 
 

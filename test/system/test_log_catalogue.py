@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import unittest
 
-from deployment import Deployment
+from deployment import REFUSED, Deployment
 from processes import poll
 from wire import TlsClient, make_csr, request, split_address
 
@@ -105,7 +105,7 @@ class Catalogue(unittest.TestCase):
         agent.script("slow", f"#!/bin/sh\n: >{started}\nexec sleep 60\n")
         agent.serve()
         cls.command("--token", "secret-tOkEn", "run", agent.target, "ok", "--", "secret-argument\n")
-        cls.command("run", agent.target, "missing", check=1)
+        cls.command("run", agent.target, "missing", check=REFUSED)
         cls.command("ping", agent.target)
         cls.command("--token", "wrong-tOkEn", "ping", agent.target, check=1)
         # More than a pipe takes, so that the agent cannot be done with it before the script has ended.

@@ -4,7 +4,7 @@ import os
 import socket
 import unittest
 
-from deployment import Deployment
+from deployment import REFUSED, Deployment
 
 FACILITY_DAEMON = 3
 
@@ -50,7 +50,7 @@ class LogPlaces(unittest.TestCase):
 
     def test_values_with_blanks_are_quoted(self):
         with self.agent.serve().daemon as daemon:
-            self.deployment.dispatcher("run", self.agent.target, "missing", check=1)
+            self.deployment.dispatcher("run", self.agent.target, "missing", check=REFUSED)
             daemon.wait_log(r' REASON="script not permitted \(not in the allowlist\)" REQID=\w+ SCRIPT=missing$')
 
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import unittest
 
-from deployment import TIME, Deployment, mode
+from deployment import REFUSED, TIME, Deployment, mode
 
 ISO = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -195,14 +195,15 @@ class Work(unittest.TestCase):
                                  r"unfinished\n    STDERR: oops\n$")
 
     def test_refused_run_for_people(self):
-        output = self.deployment.dispatcher("run", self.agent.target, "reboot", check=1).stdout.decode()
-        self.assertRegex(output, r"^==> 127\.0\.0\.1  \[FAIL  exit:-1  \d+ms  req:[0-9a-f]{16}\]\n"
+        output = self.deployment.dispatcher("run", self.agent.target, "reboot", check=REFUSED).stdout.decode()
+        self.assertRegex(output, r"^==> 127\.0\.0\.1  \[REFUSED  exit:-1  \d+ms  req:[0-9a-f]{16}\]\n"
                                  r"    ERROR: script not permitted\n$")
 
     def test_run_json_is_one_line_without_spaces(self):
         output = self.deployment.dispatcher("run", "--json", self.agent.target, "greet", "--", "you").stdout.decode()
         self.assertRegex(output, r'^\{"ok":1,"results":\[\{"host":"127\.0\.0\.1","script":"greet","exit":0,'
-                                 r'"stdout":"hello you\\n","stderr":"","rtt":"\d+ms","reqid":"[0-9a-f]{16}"\}\]\}\n$')
+                                 r'"stdout":"hello you\\n","stderr":"","rtt":"\d+ms","reqid":"[0-9a-f]{16}",'
+                                 r'"outcome":"ok"\}\]\}\n$')
 
     def test_failed_and_refused_run_json(self):
         answer = self.deployment.json("run", self.agent.target, "fails", check=1)
@@ -210,7 +211,7 @@ class Work(unittest.TestCase):
         self.assertEqual((answer["ok"], result["exit"], result["stdout"], result["stderr"]),
                          (1, 3, "unfinished", "oops\n"))
         self.assertNotIn("error", result)
-        [result] = self.deployment.json("run", self.agent.target, "reboot", check=1)["results"]
+        [result] = self.deployment.json("run", self.agent.target, "reboot", check=REFUSED)["results"]
         self.assertEqual((result["exit"], result["error"]), (-1, "script not permitted"))
         self.assertNotIn("stdout", result)
 

@@ -5,7 +5,7 @@ import socket
 import threading
 import unittest
 
-from deployment import write_settings
+from deployment import MISSING, REFUSED, write_settings
 from old_peers import KINDS, PIPE, RECORD, OldAgent, OldDispatcher, OldVolumes, Script, old_answer, value_of
 from processes import DEADLINE, poll
 from wire import split_address
@@ -63,14 +63,14 @@ class Requests(Case):
         agent = self.agent()
         for count in (1, 10, 60):  # it closes while most of the last one is still to come
             with self.subTest(count):
-                result = self.run_on(agent, *["x" * RECORD] * count, check=1)
+                result = self.run_on(agent, *["x" * RECORD] * count, check=REFUSED)
                 self.assertEqual(result["exit"], -1)
                 self.assertIn("invalid JSON", result["error"])
 
     def test_larger_body_is_named_as_a_reason_when_it_closes_without_an_answer(self):
         agent = self.agent(answer=b"")
-        self.assertNotIn("16 KiB", self.run_on(agent, "x", check=1)["error"])
-        self.assertIn("16 KiB", self.run_on(agent, "x" * RECORD, check=1)["error"])
+        self.assertNotIn("16 KiB", self.run_on(agent, "x", check=MISSING)["error"])
+        self.assertIn("16 KiB", self.run_on(agent, "x" * RECORD, check=MISSING)["error"])
 
     def test_only_the_baseline_and_our_mark_are_sent(self):
         agent = self.agent()
@@ -110,7 +110,7 @@ class Answers(Case):
 
     def test_403_error_is_forbidden(self):
         agent = self.agent(trusted="7f")
-        result = self.run_on(agent, check=1)
+        result = self.run_on(agent, check=REFUSED)
         self.assertEqual((result["exit"], result["error"]), (-1, "forbidden: serial mismatch"))
         result = self.ping(agent, check=1)
         self.assertEqual((result["status"], result["error"]), ("error", "forbidden: serial mismatch"))
@@ -121,7 +121,7 @@ class Answers(Case):
                 self.assertEqual(self.answered(old_answer(FINE, status))["exit"], 0)
         for status in (b"403 OK", b"403 ", b"403"):
             with self.subTest(status):
-                result = self.answered(old_answer({"error": "certificate revoked"}, status), check=1)
+                result = self.answered(old_answer({"error": "certificate revoked"}, status), check=REFUSED)
                 self.assertEqual(result["error"], "forbidden: certificate revoked")
 
     def test_exit_may_come_without_output(self):
@@ -157,7 +157,7 @@ class Answers(Case):
                      old_answer({"error": "internal"}, b"500 Error"),
                      old_answer({"error": "not found"}, b"404 Error")):
             with self.subTest(data):
-                result = self.answered(data, check=1)
+                result = self.answered(data, check=MISSING)
                 self.assertEqual(result["exit"], -1)
                 self.assertTrue(result["error"])
 
@@ -176,10 +176,10 @@ class ClosesWithoutAByte(Case):
             agent = self.agent(scripts=scripts, goodbye=goodbye)
             for script in scripts:
                 with self.subTest(script=script, goodbye=goodbye):
-                    result = self.run_on(agent, script=script, check=1)
+                    result = self.run_on(agent, script=script, check=MISSING)
                     self.assertEqual(result["exit"], -1)
                     self.assert_explained(result["error"], agent)
-        output = self.deployment.dispatcher("run", agent.address, "binary", check=1).stdout.decode()
+        output = self.deployment.dispatcher("run", agent.address, "binary", check=MISSING).stdout.decode()
         self.assert_explained(output, agent)
 
     def test_when_it_has_rate_blocked_us_after_ten_connections(self):
@@ -190,14 +190,14 @@ class ClosesWithoutAByte(Case):
                             for _ in range(10)]
                 self.assertEqual([command.wait_exit() for command in commands], [0] * 10)
                 self.assert_explained(self.ping(agent, check=1)["error"], agent)
-                self.assert_explained(self.run_on(agent, "x" * 10_000, check=1)["error"], agent)
+                self.assert_explained(self.run_on(agent, "x" * 10_000, check=MISSING)["error"], agent)
                 self.assertEqual(len(agent.requests), 10)
 
     def test_what_it_never_answers_ends_with_read_timeout(self):
         agent = self.agent(scripts={"noisy": Script(stderr=b"x" * (PIPE + 1))})
         config = self.deployment.directory / "impatient.conf"
         write_settings(config, {**self.deployment.settings, "read_timeout": 1})
-        [result] = self.deployment.json("run", "--config", config, agent.address, "noisy", check=1)["results"]
+        [result] = self.deployment.json("run", "--config", config, agent.address, "noisy", check=MISSING)["results"]
         self.assertRegex(result["error"], rf"timed out: no answer from {agent.address} within 1 s")
 
 

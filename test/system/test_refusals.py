@@ -6,7 +6,7 @@ import ssl
 import threading
 import unittest
 
-from deployment import Deployment, write_settings
+from deployment import MISSING, REFUSED, Deployment, exit_code, write_settings
 from wire import TlsClient, curl, request, s_client
 
 SERIAL_MISMATCH = b'{"error":"serial mismatch","status":"forbidden"}'
@@ -47,7 +47,7 @@ class Unreachable(unittest.TestCase):
         """Ping and run say why, as JSON and for people, and exit with 1."""
         for words in (("ping", target), ("run", target, "true")):
             with self.subTest(words):
-                answer = self.deployment.json(*words, check=1)
+                answer = self.deployment.json(*words, check=exit_code(words, MISSING))
                 self.assertEqual(answer["ok"], 1)
                 [result] = answer["results"]
                 self.assertRegex(result["error"], reason)
@@ -61,8 +61,8 @@ class Unreachable(unittest.TestCase):
         done = self.deployment.dispatcher("ping", target, check=1)
         self.assertRegex(done.stdout.decode().splitlines()[2], r"^\S+ +error +\d+ms +- +- +-$")
         self.assertRegex(done.stderr.decode(), reason)
-        done = self.deployment.dispatcher("run", target, "true", check=1)
-        self.assertRegex(done.stdout.decode(), rf"^==> \S+  \[FAIL  exit:-1  .*\]\n    ERROR: .*{reason}")
+        done = self.deployment.dispatcher("run", target, "true", check=MISSING)
+        self.assertRegex(done.stdout.decode(), rf"^==> \S+  \[MISSING  exit:-1  .*\]\n    ERROR: .*{reason}")
 
     def test_nothing_listens(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -94,14 +94,14 @@ class Unreachable(unittest.TestCase):
             self.assert_unreachable(address, r"timed out: no TLS handshake with .* within 1 s")
 
     def test_agent_that_takes_longer_than_read_timeout(self):
-        [result] = self.deployment.json("run", self.agent.target, "slow", check=1)["results"]
+        [result] = self.deployment.json("run", self.agent.target, "slow", check=MISSING)["results"]
         self.assertEqual(result["exit"], -1)
         self.assertRegex(result["error"], r"timed out: no answer from .* within 1 s")
 
     def test_one_host_that_fails_does_not_keep_the_others_from_working(self):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-        results = self.deployment.json("run", self.agent.target, f"127.0.0.2:{port}", "true", check=1)["results"]
+        results = self.deployment.json("run", self.agent.target, f"127.0.0.2:{port}", "true", check=MISSING)["results"]
         self.assertEqual(sorted((result["host"], result["exit"]) for result in results),
                          [("127.0.0.1", 0), ("127.0.0.2", -1)])
         table = self.deployment.dispatcher("ping", self.agent.target, f"127.0.0.2:{port}", check=1).stdout.decode()
@@ -120,7 +120,7 @@ class AnotherAuthority(unittest.TestCase):
 
     def test_dispatcher_sends_nothing_to_an_agent_of_another_ca(self):
         for words in (("ping", self.agent.target), ("run", self.agent.target, "true")):
-            [result] = self.ours.json(*words, check=1)["results"]
+            [result] = self.ours.json(*words, check=exit_code(words, MISSING))["results"]
             self.assertRegex(result["error"], r"TLS with .* failed: .*(CA|certificate|issuer)")
         self.assertNotIn("ACTION=ping", self.agent.daemon.log)
 
@@ -199,14 +199,14 @@ class Clients(unittest.TestCase):
                                 "key": self.deployment.directory / "new.key"})
         self.deployment.dispatcher("setup-ctrl-exec", "--yes", "--config", config)
         for words in (("ping", self.agent.target), ("run", self.agent.target, "true")):
-            [result] = self.deployment.json(*words, "--config", config, check=1)["results"]
+            [result] = self.deployment.json(*words, "--config", config, check=exit_code(words, REFUSED))["results"]
             self.assertEqual(result["error"], "forbidden: serial mismatch")
 
     def test_agent_that_trusts_nobody_refuses_everybody(self):
         self.other.serial.unlink()
         self.other.serve()
         for words in (("ping", self.other.target), ("run", self.other.target, "true")):
-            [result] = self.deployment.json(*words, check=1)["results"]
+            [result] = self.deployment.json(*words, check=exit_code(words, REFUSED))["results"]
             self.assertEqual(result["error"], "forbidden: serial mismatch")
         identity = (self.deployment.ca / "ctrl-exec.crt", self.deployment.ca / "ctrl-exec.key")
         with TlsClient(self.other.address, self.ca, identity) as client:

@@ -6,7 +6,7 @@ import subprocess
 import threading
 import unittest
 
-from deployment import BIN, BUILD, Deployment, mode
+from deployment import BIN, BUILD, MISSING, REFUSED, Deployment, mode
 from processes import poll
 from rotation_agents import StandIn, normal
 
@@ -163,7 +163,7 @@ class Rotation(unittest.TestCase):
         agents["web-02"].trusted = ["abcd"]
         self.deployment.dispatcher("rotate-cert")
         self.assertEqual(self.status(agents), {"web-01": "current", "web-02": "unknown"})
-        done = self.deployment.json("run", "web-02", "true", check=1)
+        done = self.deployment.json("run", "web-02", "true", check=REFUSED)
         self.assertIn("serial mismatch", done["results"][0]["error"])
 
     def test_several_at_once(self):
@@ -236,7 +236,7 @@ class Revocation(unittest.TestCase):
         self.deployment.dispatcher("ping", "web-01")
         self.assertEqual(self.deployment.json("revoke", "web-01"),
                          {"ok": 1, "serial": self.agent.serial, "changed": True})
-        done = self.deployment.dispatcher("run", "web-01", "true", check=1)
+        done = self.deployment.dispatcher("run", "web-01", "true", check=MISSING)
         self.assertIn(f"certificate is revoked (serial {self.agent.serial})".encode(), done.stdout + done.stderr)
         self.assertEqual(self.agent.runs, [])
         self.assertFalse(self.deployment.json("revoke", "web-01")["changed"])

@@ -5,7 +5,7 @@ import json
 import time
 import unittest
 
-from deployment import Deployment
+from deployment import REFUSED, Deployment
 from wire import TlsClient, request
 
 TEN_MEGABYTES = 10 * 1024 * 1024
@@ -182,7 +182,7 @@ class ExitCodes(Case):
                 self.assertIn(reason, result["stderr"])
 
     def test_script_that_is_not_permitted(self):
-        result = self.run_json("reboot", check=1)
+        result = self.run_json("reboot", check=REFUSED)
         self.assertEqual((result["exit"], result["error"]), (-1, "script not permitted"))
         self.agent.daemon.wait_log(rf"ACTION=deny .*REQID={result['reqid']} SCRIPT=reboot$")
 

@@ -3,7 +3,7 @@
 import shutil
 import unittest
 
-from deployment import Deployment
+from deployment import REFUSED, Deployment
 from processes import poll
 
 
@@ -50,14 +50,14 @@ class TwoDispatchers(unittest.TestCase):
             self.assertIn(name, table)
         self.agent.command("dispatchers", "remove", ids[1])
         self.assert_obeyed(self.first)
-        [result] = self.second.json("run", "web-01", "whose", check=1)["results"]
+        [result] = self.second.json("run", "web-01", "whose", check=REFUSED)["results"]
         self.assertEqual(result["error"], "forbidden: serial mismatch")
 
     def test_one_that_is_revoked_is_refused(self):
         serial = self.second.json("serial-status")["current_serial"]
         self.first.dispatcher("revoke", serial, "--push")
         self.assert_obeyed(self.first)
-        self.assertEqual(self.second.json("run", "web-01", "whose", check=1)["results"][0]["exit"], -1)
+        self.assertEqual(self.second.json("run", "web-01", "whose", check=REFUSED)["results"][0]["exit"], -1)
 
 
 if __name__ == "__main__":
