@@ -79,9 +79,9 @@ Outcome RunResult::outcome() const {
     if (busy) return Outcome::busy;
     if (failure == Errc::denied) return Outcome::refused;  // a 403 is the agent's word too
     if (failure) return Outcome::missing;
+    if (cancelled) return Outcome::cancelled;  // before it was started, too
     if (exit == -1) return Outcome::refused;
     if (timed_out) return Outcome::timed_out;
-    if (cancelled) return Outcome::cancelled;
     return exit == 0 && error.empty() ? Outcome::ok : Outcome::failed;
 }
 

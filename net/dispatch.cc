@@ -237,6 +237,7 @@ asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<Destinatio
     std::string question = request->to_json();
     const auto body = co_await exchange(std::move(address), "POST", "/run", std::move(question));
     RunResult result = result_of<RunResult>(body);
+    result.still_running = result.failure == Errc::still_running;
     result.host = std::move(host);
     result.script = request->script;
     result.reqid = request->reqid;

@@ -206,6 +206,22 @@ class Processing(Case):
             self.assertEqual(client.read_head().status, 200)
 
 
+class ReadTimeout(unittest.TestCase):
+    def test_a_dispatcher_that_stops_waiting_says_that_the_script_goes_on(self):
+        with Deployment(read_timeout=1) as deployment:
+            agent = deployment.paired_agent("web-01")
+            agent.script("slow", "#!/bin/sh\nread line <\"$1\"\necho done\n")
+            agent.serve()
+            gate = deployment.directory / "gate"
+            os.mkfifo(gate)
+            done = deployment.dispatcher("run", "--json", agent.target, "slow", "--", gate, check=5)
+            [result] = json.loads(done.stdout)["results"]
+            self.assertEqual((result["outcome"], result["exit"], result["still_running"]), ("still-running", -1, True))
+            self.assertIn("within 1 s; the script goes on there", result["error"])
+            gate.write_text("go\n")
+            agent.daemon.wait_log("ACTION=run .*EXIT=0")
+
+
 class Busy(Case):
     settings = {"max_runs": 1}
     scripts = {"sleep": "#!/bin/sh\necho begun; exec sleep 1000\n", "quick": "#!/bin/sh\n"}
