@@ -15,6 +15,8 @@ class ApprovedProgram {
     explicit ApprovedProgram(std::string path) : path_(std::move(path)) {}
     friend class Allowlist;
     friend class AuthHook;
+    friend struct JobSpec;
+    friend struct OwnProgram;
     friend struct ApprovedProgramForTest;
     std::string path_;  // absolute
 };

@@ -193,7 +193,8 @@ Result<SpawnedChild> spawn(const SpawnPlan& plan) {
     if (!open_channels(channels, plan.capture_output)) return start_error(plan, "pipe");
     keep_zombies();
 
-    const std::vector<char*> argv = pointers(&plan.program.path(), plan.arguments);
+    const std::string& name = plan.name.empty() ? plan.program.path() : plan.name;
+    const std::vector<char*> argv = pointers(&name, plan.arguments);
     const std::vector<char*> envp = pointers(nullptr, plan.environment);
     ExecImage image;
     image.path = plan.program.path().c_str();

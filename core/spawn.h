@@ -21,7 +21,8 @@ struct SpawnPlan {
     explicit SpawnPlan(ApprovedProgram approved) : program(std::move(approved)) {}
 
     ApprovedProgram program;               // execve'd by its path, no shell, no PATH search
-    std::vector<std::string> arguments;    // argv[1..]; argv[0] is the path
+    std::string name;                      // argv[0]; "": the path
+    std::vector<std::string> arguments;    // argv[1..]
     std::vector<std::string> environment;  // KEY=value; nothing is inherited
     std::string directory = "/";           // chdir before exec, as the user of `credentials`
     // Whom the program runs as; it can gain no privileges then, not even from set-user-id programs. Without
