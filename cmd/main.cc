@@ -12,6 +12,7 @@
 #include "cmd/command_line.h"
 #include "cmd/init_process.h"
 #include "cmd/print.h"
+#include "net/job_supervisor.h"
 
 namespace {
 
@@ -41,6 +42,8 @@ void occupy_standard_descriptors() {
 int execute(const std::vector<std::string>& arguments) {
     using namespace ctrlexec;
     try {
+        // Not in the table of verbs: only the agent calls us so.
+        if (arguments.size() == 2 && arguments[0] == job_supervisor_name) return supervise_job(arguments[1]);
         const auto command = parse_command_line(arguments);
         if (!command) {
             print_error_line(command.error().message);

@@ -12,6 +12,8 @@
 
 namespace ctrlexec {
 
+class AgentJobs;
+
 enum class AgentPart : std::uint8_t { identity, dispatchers, revoked };
 
 class AgentHost {
@@ -20,6 +22,7 @@ class AgentHost {
     virtual Runtime& runtime() = 0;
     virtual RunningChildren& children() = 0;
     virtual RunTable& runs() = 0;
+    virtual AgentJobs& jobs() = 0;
     // Scripts that run now, whoever waits for them or not; those of one name.
     virtual std::size_t running() const = 0;
     virtual std::size_t running(const std::string& script) const = 0;

@@ -5,6 +5,7 @@
 #include "core/run_request.h"
 #include "core/utf8.h"
 #include "net/agent_host.h"
+#include "net/agent_job_routes.h"
 #include "net/agent_runs.h"
 #include "net/agent_trust.h"
 
@@ -96,7 +97,8 @@ asio::awaitable<HttpAnswer> answer_request(std::shared_ptr<const AgentSnapshot> 
     const bool is_ping = post && request.target == "/ping";
     const bool is_capabilities = request.method == "GET" && request.target == "/capabilities";
     const bool is_trust = is_trust_route(request);
-    if (!is_run && !is_order && !is_cancel && !is_ping && !is_capabilities && !is_trust)
+    if (!is_run && !is_order && !is_cancel && !is_ping && !is_capabilities && !is_trust &&
+        !is_job_route(request))
         co_return not_found();
     const TrustedDispatcher* dispatcher = snapshot->dispatcher_of(peer.serial);
     if (dispatcher == nullptr) co_return not_trusted(peer, request.target);
@@ -105,6 +107,8 @@ asio::awaitable<HttpAnswer> answer_request(std::shared_ptr<const AgentSnapshot> 
     if (is_order)
         co_return co_await run_order(std::move(snapshot), std::move(peer), std::move(request), host);
     if (is_cancel) co_return co_await cancel_run(std::move(peer), std::move(request), host);
+    if (is_job_route(request))
+        co_return co_await answer_job_request(std::move(peer), std::move(request), host);
     if (is_trust)
         co_return co_await answer_trust_request(std::move(snapshot), std::move(peer), std::move(request),
                                                 host);

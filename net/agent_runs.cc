@@ -12,6 +12,7 @@
 #include "core/script_plan.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
+#include "net/agent_job_routes.h"
 #include "net/agent_trust.h"
 #include "net/auth_hook.h"
 #include "net/child.h"
@@ -83,6 +84,13 @@ void log_run(const RunRequest& request, const AgentPeer& peer, const Result<Chil
         log_event(LogLevel::warning, "stdin-timeout",
                   {{"DISPATCHER", peer.dispatcher}, {"REQID", request.reqid}, {"SCRIPT", request.script}});
     }
+}
+
+// Not in the coroutine: g++ 12 miscompiles initializer lists there.
+HttpAnswer cancel_answer(const AgentPeer& peer, const std::string& reqid, const std::string& state) {
+    log_event(LogLevel::notice, "cancel",
+              {{"DISPATCHER", peer.dispatcher}, {"PEER", peer.ip}, {"REQID", reqid}, {"STATE", state}});
+    return json_answer(200, json::Object{{"status", "ok"}, {"state", state}, {"reqid", echo(reqid)}});
 }
 
 HttpAnswer finished(const RunRequest& request, const AgentPeer& peer, Caller caller,
@@ -268,6 +276,8 @@ asio::awaitable<HttpAnswer> run_order(std::shared_ptr<const AgentSnapshot> snaps
     if (!order) co_return malformed(peer, order.error());
     if (!order->request.problem.empty())
         co_return refused_run(order->request, peer, fail(Errc::bad_request, order->request.problem));
+    if (order->mode == RunOrder::Mode::detach)
+        co_return co_await detach_run(std::move(snapshot), std::move(peer), std::move(*order), host);
     co_return co_await carry_out(std::move(snapshot), std::move(peer), std::move(*order), Caller::ours, host);
 }
 
@@ -275,14 +285,9 @@ asio::awaitable<HttpAnswer> cancel_run(AgentPeer peer, HttpMessage request, Agen
     const auto body = json::parse(request.body, max_cancel_body);
     const std::string reqid = body ? body->scalar("reqid") : std::string();
     const bool found = !reqid.empty() && host.runs().cancel(peer.dispatcher, reqid) > 0;
-    log_event(LogLevel::notice, "cancel",
-              {{"DISPATCHER", peer.dispatcher},
-               {"PEER", peer.ip},
-               {"REQID", reqid},
-               {"STATE", found ? "cancelling" : "unknown"}});
-    co_return json_answer(
-        200,
-        json::Object{{"status", "ok"}, {"state", found ? "cancelling" : "unknown"}, {"reqid", echo(reqid)}});
+    std::string state("cancelling");
+    if (!found) state = co_await cancel_job(peer, reqid, host);
+    co_return cancel_answer(peer, reqid, state);
 }
 
 }  // namespace ctrlexec

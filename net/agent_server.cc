@@ -88,6 +88,7 @@ Result<std::unique_ptr<AgentServer>> AgentServer::create(Runtime& runtime, std::
     const AgentConfig& config = server->snapshot_->config;
     set_log_format(config.log_format);
     server->limiter_ = make_limiter(config);
+    server->jobs_ = std::make_unique<AgentJobs>(runtime, config.state_dir + "/jobs");
     TRY(server->listener_, Listener::open(runtime, config.bind, config.port));
     auto control =
         AgentControl::open(runtime, server->config_path_, [agent = server.get()] { return agent->reload(); });
@@ -139,6 +140,7 @@ asio::awaitable<int> AgentServer::serve() {
     std::function<void()> on_hangup = [this] { (void)reload(); };
     runtime_.spawn(on_each_signal(hangup_, std::move(on_hangup)));
     if (control_) runtime_.spawn(control_->serve());
+    co_await jobs_->adopt();
     runtime_.spawn(listener_->accept_loop(static_cast<std::size_t>(snapshot_->config.max_connections),
                                           [this](asio::ip::tcp::socket socket, std::string peer) {
                                               return session(std::move(socket), std::move(peer));

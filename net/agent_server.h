@@ -9,6 +9,7 @@
 #include "core/rate_limiter.h"
 #include "net/agent_control.h"
 #include "net/agent_host.h"
+#include "net/agent_jobs.h"
 #include "net/agent_snapshot.h"
 #include "net/listener.h"
 #include "net/running_children.h"
@@ -33,8 +34,11 @@ class AgentServer final : public AgentHost {
     Runtime& runtime() override { return runtime_; }
     RunningChildren& children() override { return children_; }
     RunTable& runs() override { return runs_; }
-    std::size_t running() const override { return runs_.size(); }
-    std::size_t running(const std::string& script) const override { return runs_.count(script); }
+    AgentJobs& jobs() override { return *jobs_; }
+    std::size_t running() const override { return runs_.size() + jobs_->running(); }
+    std::size_t running(const std::string& script) const override {
+        return runs_.count(script) + jobs_->running_of(script);
+    }
     Result<void> reread(AgentPart part) override;
 
   private:
@@ -50,6 +54,7 @@ class AgentServer final : public AgentHost {
     asio::signal_set hangup_;
     RunningChildren children_;
     RunTable runs_;
+    std::unique_ptr<AgentJobs> jobs_;
     std::string config_path_;
     std::string allowlist_path_;
     std::shared_ptr<const AgentSnapshot> snapshot_;

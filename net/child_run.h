@@ -38,6 +38,9 @@ class ChildRun : public std::enable_shared_from_this<ChildRun> {
     // reaped.
     void abandon();
 
+    // The child's number, until it is reaped; then -1.
+    pid_t pid() const { return unreaped_; }
+
     bool finished() const { return phase_ == Phase::finished; }
     asio::steady_timer& finished_signal() {
         return finished_signal_;
