@@ -59,6 +59,59 @@ bool to_number(const json::Value& value, std::string_view key, std::int64_t low,
     return true;
 }
 
+template <typename T>
+json::Value from_numbers(const std::vector<T>& numbers) {
+    json::Array array;
+    for (const T number : numbers) array.emplace_back(std::int64_t{number});
+    return array;
+}
+
+constexpr std::int64_t max_id = UINT32_MAX - 1;  // the highest one means "unchanged" to system calls
+constexpr std::size_t max_groups = 65'536;       // of a process
+
+// As whom the script runs was found by the agent; null: as we do.
+json::Value from_credentials(const std::optional<Credentials>& credentials) {
+    if (!credentials) return json::Value();
+    return json::Object{{"uid", std::int64_t{credentials->uid}},
+                        {"gid", std::int64_t{credentials->gid}},
+                        {"groups", from_numbers(credentials->groups)},
+                        {"user", from_bytes(credentials->user)},
+                        {"home", from_bytes(credentials->home)},
+                        {"own", credentials->own}};
+}
+
+bool to_groups(const json::Value* value, std::vector<gid_t>& out) {
+    const auto* array = value == nullptr ? nullptr : value->if_array();
+    if (array == nullptr || array->size() > max_groups) return false;
+    for (const auto& item : *array) {
+        const std::int64_t* number = item.if_integer();
+        if (number == nullptr || *number < 0 || *number > max_id) return false;
+        out.push_back(static_cast<gid_t>(*number));
+    }
+    return true;
+}
+
+// Nothing of it may be missing: a script must never run as somebody else than was meant.
+bool to_credentials(const json::Value* value, std::optional<Credentials>& out) {
+    if (value == nullptr) return false;
+    if (value->is_null()) return true;
+    Credentials credentials;
+    std::int64_t uid = 0;
+    std::int64_t gid = 0;
+    const auto* own = value->find("own");
+    if (!to_number(*value, "uid", 0, max_id, uid) || !to_number(*value, "gid", 0, max_id, gid) ||
+        !to_groups(value->find("groups"), credentials.groups) ||
+        !to_bytes(value->find("user"), credentials.user) ||
+        !to_bytes(value->find("home"), credentials.home) || own == nullptr || own->if_bool() == nullptr) {
+        return false;
+    }
+    credentials.uid = static_cast<uid_t>(uid);
+    credentials.gid = static_cast<gid_t>(gid);
+    credentials.own = *own->if_bool();
+    out = std::move(credentials);
+    return true;
+}
+
 bool to_time(const json::Value& value, std::string_view key, std::chrono::milliseconds& out) {
     std::int64_t count = 0;
     if (!to_number(value, key, 0, max_milliseconds, count)) return false;
@@ -78,6 +131,13 @@ Result<JobSpec> JobSpec::parse(std::string_view text) {
     if (!to_list(value.find("environment"), plan.environment)) return bad_spec("environment");
     if (!to_bytes(value.find("directory"), plan.directory)) return bad_spec("directory");
     if (!to_bytes(value.find("input"), spec.input)) return bad_spec("input");
+    if (!to_credentials(value.find("credentials"), plan.credentials)) return bad_spec("credentials");
+    std::int64_t mask = 0;
+    std::int64_t nice = 0;
+    if (!to_number(value, "umask", 0, 0777, mask) || !to_number(value, "nice", -20, 19, nice))
+        return bad_spec("umask or nice");
+    plan.umask = static_cast<mode_t>(mask);
+    plan.nice = static_cast<int>(nice);
     std::int64_t limit = 0;
     if (!to_time(value, "input_timeout_ms", spec.input_timeout) ||
         !to_time(value, "run_timeout_ms", spec.run_timeout) ||
@@ -94,6 +154,9 @@ std::string JobSpec::to_json() const {
                                    {"arguments", from_list(plan.arguments)},
                                    {"environment", from_list(plan.environment)},
                                    {"directory", from_bytes(plan.directory)},
+                                   {"credentials", from_credentials(plan.credentials)},
+                                   {"umask", std::int64_t{plan.umask}},
+                                   {"nice", std::int64_t{plan.nice}},
                                    {"input", from_bytes(input)},
                                    {"input_timeout_ms", std::int64_t{input_timeout.count()}},
                                    {"run_timeout_ms", std::int64_t{run_timeout.count()}},
