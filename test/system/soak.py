@@ -21,7 +21,6 @@ from api import Client, serve_api
 from deployment import BIN, Deployment
 
 HOSTS = 3
-SUBMITTERS = 6
 FINAL = {"ok", "failed", "lost", "refused", "busy", "missing"}
 NEVER_RAN = {"refused", "busy", "missing"}
 LONG = 120  # seconds that nothing here may take
@@ -66,11 +65,15 @@ class Tally:
 
 
 class Soak:
+    """The dispatcher on this host, and agents anywhere."""
+
+    submitters = 6
+
     def __init__(self, deployment, agents, seed):
         self.deployment, self.agents, self.seed = deployment, agents, seed
         self.tally = Tally()
         self.stopping = threading.Event()
-        self.gate = threading.Lock()  # held while an agent is down on purpose, so that it comes back only once
+        self.reckoning = False  # from then on nothing is killed any more
         self.api = None
 
     def targets(self, chance):
@@ -157,10 +160,9 @@ class Soak:
         chance = random.Random(f"{self.seed}-agents")
         while not self.stopping.wait(chance.uniform(0.1, 1.5)):
             agent = chance.choice(self.agents)
-            with self.gate:
-                agent.kill()
-                time.sleep(chance.uniform(0, 0.3))
-                agent.revive()
+            agent.kill()
+            time.sleep(chance.uniform(0, 0.3))
+            agent.revive()
             self.tally.count("agents killed")
 
     def kill_supervisors(self):
@@ -195,7 +197,7 @@ class Soak:
         """The problems that were found; none is what is hoped for."""
         if with_api:
             self.api = serve_api(self.deployment)
-        threads = [threading.Thread(target=self.load, args=(number,)) for number in range(SUBMITTERS)]
+        threads = [threading.Thread(target=self.load, args=(number,)) for number in range(self.submitters)]
         threads.append(threading.Thread(target=self.kill_agents))
         if all(agent.on_this_host for agent in self.agents):
             threads.append(threading.Thread(target=self.kill_supervisors))
@@ -207,7 +209,9 @@ class Soak:
         self.stopping.set()
         for thread in threads:
             thread.join()
-        return self.tally.problems + self.reckon()
+        self.reckoning = True
+        problems = self.reckon()
+        return self.tally.problems + problems
 
     def records(self):
         """(reqid, hosts) of each asynchronous run that a dispatcher has written down, complete or not."""
@@ -276,7 +280,7 @@ class Soak:
 
 
 def host_of(target):
-    return target.rpartition(":")[0]
+    return target.partition(":")[0]
 
 
 class SoakedAgent:
