@@ -13,7 +13,7 @@
 
 namespace ctrlexec {
 
-struct Job {
+struct AgentJob {
     enum class State {
         accepting,  // its files are being made
         refused,    // nothing was run, and nothing is kept
@@ -21,7 +21,7 @@ struct Job {
         ended,
     };
 
-    Job(const asio::any_io_executor& executor, JobKey who) : key(std::move(who)), process(executor) {}
+    AgentJob(const asio::any_io_executor& executor, JobKey who) : key(std::move(who)), process(executor) {}
 
     // Wakes who waits for it.
     void change(State next) {
@@ -44,7 +44,7 @@ struct Job {
 // A timer that the job's next change cancels.
 class WakenByJob {
   public:
-    WakenByJob(Job& job, asio::steady_timer& timer) : job_(job), timer_(timer) {
+    WakenByJob(AgentJob& job, asio::steady_timer& timer) : job_(job), timer_(timer) {
         job_.waiting.insert(&timer_);
     }
     WakenByJob(const WakenByJob&) = delete;
@@ -52,7 +52,7 @@ class WakenByJob {
     ~WakenByJob() { job_.waiting.erase(&timer_); }
 
   private:
-    Job& job_;
+    AgentJob& job_;
     asio::steady_timer& timer_;
 };
 

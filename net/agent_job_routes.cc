@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/config_file.h"
+#include "core/job_report.h"
 #include "core/timestamp.h"
 #include "net/agent_jobs.h"
 #include "net/agent_runs.h"
@@ -12,6 +13,8 @@ namespace ctrlexec {
 namespace {
 
 constexpr std::string_view result_target = "/result/";
+constexpr std::string_view follow_target = "/follow";
+constexpr std::size_t max_follow_body = 64 * 1024;
 constexpr std::int64_t max_wait = 60;  // seconds
 
 // RFC 7240: "wait=N", alone or among other preferences. What is no number is no preference.
@@ -33,6 +36,23 @@ JobKey key_of(const AgentPeer& peer, std::string reqid) {
     return {std::move(reqid), peer.dispatcher};
 }
 
+HttpAnswer follow_job(const AgentPeer& peer, const HttpMessage& request, AgentHost& host) {
+    const auto body = json::parse(request.body, max_follow_body);
+    if (!body) return error_answer(body.error());
+    const JobKey key = key_of(peer, body->scalar("reqid"));
+    std::int64_t output = 0;  // what is no number is the beginning
+    std::int64_t error = 0;
+    (void)parse_integer(body->scalar("stdout"), 0, INT64_MAX, output);
+    (void)parse_integer(body->scalar("stderr"), 0, INT64_MAX, error);
+    const auto follow = host.jobs().follow(
+        key, JobOffsets{static_cast<std::uint64_t>(output), static_cast<std::uint64_t>(error)});
+    if (follow == nullptr) return json_answer(200, job_state_report("unknown", key));
+    HttpAnswer answer;
+    answer.headers.emplace_back("Content-Type", "application/x-ndjson");
+    answer.stream = [follow](std::shared_ptr<BodyWriter> writer) { return follow->stream(std::move(writer)); };
+    return answer;
+}
+
 JobRequest job_of(const AgentPeer& peer, const RunRequest& request, SpawnPlan plan,
                   const ChildLimits& limits) {
     JobSpec spec(std::move(plan));
@@ -47,10 +67,12 @@ JobRequest job_of(const AgentPeer& peer, const RunRequest& request, SpawnPlan pl
 }  // namespace
 
 bool is_job_route(const HttpMessage& request) {
+    if (request.method == "POST" && request.target == follow_target) return true;
     return request.method == "GET" && request.target.starts_with(result_target);
 }
 
 asio::awaitable<HttpAnswer> answer_job_request(AgentPeer peer, HttpMessage request, AgentHost& host) {
+    if (request.target == follow_target) co_return follow_job(peer, request, host);
     JobKey key = key_of(peer, request.target.substr(result_target.size()));
     const auto wait = wait_preference(request);
     const json::Value body = co_await host.jobs().result(std::move(key), wait);

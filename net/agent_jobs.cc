@@ -24,7 +24,7 @@ constexpr milliseconds look_interval{250};      // for a supervisor that cannot 
 constexpr std::chrono::hours purge_interval{1};
 constexpr const char* unknown = "unknown";
 
-void log_start(const Job& job, const JobRequest& request) {
+void log_start(const AgentJob& job, const JobRequest& request) {
     log_event(LogLevel::info, "job-start",
               {{"DISPATCHER", job.key.dispatcher},
                {"PEER", request.peer_ip},
@@ -32,7 +32,7 @@ void log_start(const Job& job, const JobRequest& request) {
                {"SCRIPT", job.script}});
 }
 
-void log_end(const Job& job, const JobResult& result) {
+void log_end(const AgentJob& job, const JobResult& result) {
     const char* action = result.lost ? "job-lost" : "job-end";
     log_event(result.lost ? LogLevel::warning : LogLevel::info, action,
               {{"DISPATCHER", job.key.dispatcher},
@@ -46,7 +46,7 @@ void log_problem(const std::string& text) {
     log_event(LogLevel::error, "job-fail", {{"REASON", text}});
 }
 
-json::Value accepted(const Job& job) {
+json::Value accepted(const AgentJob& job) {
     return json::Object{
         {"status", "accepted"}, {"state", job.word()}, {"script", job.script}, {"reqid", job.key.reqid}};
 }
@@ -55,7 +55,7 @@ json::Value problem(const Error& why, const JobKey& key) {
     return json::Object{{"status", "error"}, {"error", why.message}, {"reqid", key.reqid}};
 }
 
-JobRecord record_of(const Job& job, const JobRequest& request, std::int64_t now) {
+JobRecord record_of(const AgentJob& job, const JobRequest& request, std::int64_t now) {
     JobRecord record;
     record.key = job.key;
     record.script = job.script;
@@ -106,10 +106,10 @@ asio::awaitable<void> AgentJobs::adopt() {
         log_problem(found.error().text());
     } else {
         for (auto& [key, surveyed] : *found) {
-            const auto job = std::make_shared<Job>(runtime_.io().get_executor(), key);
+            const auto job = std::make_shared<AgentJob>(runtime_.io().get_executor(), key);
             job->script = surveyed.script;
             jobs_[key] = job;
-            job->change(Job::State::running);
+            job->change(AgentJob::State::running);
             if (surveyed.result) {
                 settle(*job, surveyed);
             } else {
@@ -122,20 +122,20 @@ asio::awaitable<void> AgentJobs::adopt() {
 }
 
 JobPlace::~JobPlace() {
-    if (job_ != nullptr && job_->state == Job::State::accepting) jobs_->give_up(*job_);
+    if (job_ != nullptr && job_->state == AgentJob::State::accepting) jobs_->give_up(*job_);
 }
 
-void AgentJobs::give_up(Job& job) {
+void AgentJobs::give_up(AgentJob& job) {
     jobs_.erase(job.key);
-    job.change(Job::State::refused);
+    job.change(AgentJob::State::refused);
 }
 
 asio::awaitable<std::optional<json::Value>> AgentJobs::submitted(JobKey key) {
     if (jobs_.size() >= max_stored_jobs && find(key) == nullptr) co_await purge();
     // Of several that wait here for a submission which then is refused, one takes its place.
     while (const JobPtr job = find(key)) {
-        while (job->state == Job::State::accepting) co_await wait_change(job, file_timeout);
-        if (job->state != Job::State::refused) co_return accepted(*job);
+        while (job->state == AgentJob::State::accepting) co_await wait_change(job, file_timeout);
+        if (job->state != AgentJob::State::refused) co_return accepted(*job);
     }
     co_return std::nullopt;
 }
@@ -145,7 +145,7 @@ Result<JobPlace> AgentJobs::reserve(const JobKey& key, const std::string& script
         return fail(Errc::bad_request, "an asynchronous run needs a request id of 16 hex digits");
     if (jobs_.size() >= max_stored_jobs)
         return fail(Errc::busy, "busy: too many jobs are stored; they are kept for a day after their end");
-    auto job = std::make_shared<Job>(runtime_.io().get_executor(), key);
+    auto job = std::make_shared<AgentJob>(runtime_.io().get_executor(), key);
     job->script = script;
     jobs_[key] = job;
     return JobPlace(*this, std::move(job));
@@ -179,7 +179,7 @@ asio::awaitable<Result<void>> AgentJobs::start(JobPtr job, JobRequest request) {
     log_start(*job, request);
     std::string spec = request.spec.to_json();
     co_await job->process.hand_over(std::move(spec));
-    job->change(Job::State::running);
+    job->change(AgentJob::State::running);
     runtime_.spawn(watch(job));
     co_return success();
 }
@@ -192,7 +192,7 @@ asio::awaitable<Result<void>> AgentJobs::take_over(JobPtr job) {
     CO_TRY(const SurveyedJob surveyed,
            co_await offload<SurveyedJob>(runtime_.pool(), file_timeout, std::move(work)));
     job->script = surveyed.script;
-    job->change(Job::State::running);
+    job->change(AgentJob::State::running);
     if (surveyed.result) {
         settle(*job, surveyed);
     } else {
@@ -219,7 +219,7 @@ asio::awaitable<void> AgentJobs::watch(JobPtr job) {
         }
         if (!surveyed && surveyed.error().code == Errc::not_found) {  // somebody has removed it
             jobs_.erase(job->key);
-            job->change(Job::State::ended);
+            job->change(AgentJob::State::ended);
             co_return;
         }
     }
@@ -233,12 +233,12 @@ asio::awaitable<void> AgentJobs::find_process(JobPtr job) {
     if (found && job->process.adopt(std::move(*found)) && job->cancel_wanted) job->process.cancel();
 }
 
-void AgentJobs::settle(Job& job, const SurveyedJob& surveyed) {
+void AgentJobs::settle(AgentJob& job, const SurveyedJob& surveyed) {
     const JobResult& result = *surveyed.result;
     job.lost = result.lost;
     job.ended = result.ended;
     if (surveyed.to_log) log_end(job, result);
-    job.change(Job::State::ended);
+    job.change(AgentJob::State::ended);
 }
 
 asio::awaitable<json::Value> AgentJobs::result(JobKey key, std::chrono::seconds wait) {
@@ -251,7 +251,7 @@ asio::awaitable<json::Value> AgentJobs::result(JobKey key, std::chrono::seconds 
         co_await wait_change(job, std::chrono::ceil<milliseconds>(left));
     }
     if (find(key) == nullptr) co_return job_state_report(unknown, key);
-    const bool ended = job->state == Job::State::ended;
+    const bool ended = job->state == AgentJob::State::ended;
     std::function<Result<json::Value>()> work = [store = store_, key, ended]() -> Result<json::Value> {
         return report_job(store, key, ended);
     };
@@ -259,12 +259,17 @@ asio::awaitable<json::Value> AgentJobs::result(JobKey key, std::chrono::seconds 
     co_return body ? std::move(*body) : problem(body.error(), key);
 }
 
+std::shared_ptr<JobFollow> AgentJobs::follow(const JobKey& key, JobOffsets offsets) {
+    const JobPtr job = find(key);
+    return job == nullptr ? nullptr : std::make_shared<JobFollow>(runtime_, store_, job, offsets);
+}
+
 asio::awaitable<std::string> AgentJobs::cancel(JobKey key) {
     const JobPtr job = find(key);
     if (job == nullptr) co_return std::string(unknown);
-    while (job->state == Job::State::accepting) co_await wait_change(job, file_timeout);
-    if (job->state == Job::State::refused) co_return std::string(unknown);
-    if (job->state == Job::State::ended) co_return std::string(job->word());
+    while (job->state == AgentJob::State::accepting) co_await wait_change(job, file_timeout);
+    if (job->state == AgentJob::State::refused) co_return std::string(unknown);
+    if (job->state == AgentJob::State::ended) co_return std::string(job->word());
     job->cancel_wanted = true;
     // The note is for a supervisor that has not started the script yet: it looks for it after it has written
     // started.json, and takes signals before that.
@@ -277,7 +282,7 @@ asio::awaitable<std::string> AgentJobs::cancel(JobKey key) {
     const auto started = co_await offload<bool>(runtime_.pool(), file_timeout, std::move(work));
     if (!started) log_problem(started.error().text());  // the next one may have more luck
     if (started && *started) job->process.cancel();
-    co_return std::string(job->state == Job::State::ended ? job->word() : "cancelling");
+    co_return std::string(job->state == AgentJob::State::ended ? job->word() : "cancelling");
 }
 
 asio::awaitable<void> AgentJobs::wait_change(JobPtr job, milliseconds time) {
@@ -297,7 +302,7 @@ asio::awaitable<void> AgentJobs::purge() {
     const std::int64_t cutoff = now_seconds() - job_lifetime;
     std::vector<JobKey> old;
     for (const auto& [key, job] : jobs_) {
-        if (job->state == Job::State::ended && job->ended <= cutoff) old.push_back(key);
+        if (job->state == AgentJob::State::ended && job->ended <= cutoff) old.push_back(key);
     }
     for (const auto& key : old) jobs_.erase(key);
     std::function<Result<bool>()> work = [store = store_, old]() -> Result<bool> {

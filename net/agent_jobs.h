@@ -15,6 +15,7 @@
 #include "core/job_store.h"
 #include "core/json.h"
 #include "core/result.h"
+#include "net/job_follow.h"
 #include "net/runtime.h"
 
 namespace ctrlexec {
@@ -26,7 +27,7 @@ struct JobRequest {
     JobSpec spec;
 };
 
-struct Job;
+struct AgentJob;
 struct SurveyedJob;
 class AgentJobs;
 
@@ -34,15 +35,15 @@ class AgentJobs;
 // what becomes of it. Without a submit() it is given up at the end.
 class JobPlace {
   public:
-    JobPlace(AgentJobs& jobs, std::shared_ptr<Job> job) : jobs_(&jobs), job_(std::move(job)) {}
+    JobPlace(AgentJobs& jobs, std::shared_ptr<AgentJob> job) : jobs_(&jobs), job_(std::move(job)) {}
     JobPlace(JobPlace&&) noexcept = default;
     JobPlace& operator=(JobPlace&&) = delete;
     ~JobPlace();
-    const std::shared_ptr<Job>& job() const { return job_; }
+    const std::shared_ptr<AgentJob>& job() const { return job_; }
 
   private:
     AgentJobs* jobs_;
-    std::shared_ptr<Job> job_;
+    std::shared_ptr<AgentJob> job_;
 };
 
 // All of it runs on the loop; what may block is offloaded. Only the dispatcher that submitted a job knows it:
@@ -73,20 +74,23 @@ class AgentJobs {
     // Answers when the job has ended, or after `wait`.
     asio::awaitable<json::Value> result(JobKey key, std::chrono::seconds wait);
 
+    // What looks on; null when there is no such job.
+    std::shared_ptr<JobFollow> follow(const JobKey& key, JobOffsets offsets);
+
     // The state to tell: "cancelling", that of a job that has ended, or "unknown".
     asio::awaitable<std::string> cancel(JobKey key);
 
   private:
     friend class JobPlace;
-    using JobPtr = std::shared_ptr<Job>;
+    using JobPtr = std::shared_ptr<AgentJob>;
 
     JobPtr find(const JobKey& key) const;
     asio::awaitable<Result<void>> start(JobPtr job, JobRequest request);
     asio::awaitable<Result<void>> take_over(JobPtr job);
     asio::awaitable<void> watch(JobPtr job);
     asio::awaitable<void> find_process(JobPtr job);
-    void give_up(Job& job);
-    void settle(Job& job, const SurveyedJob& surveyed);
+    void give_up(AgentJob& job);
+    void settle(AgentJob& job, const SurveyedJob& surveyed);
     asio::awaitable<void> wait_change(JobPtr job, std::chrono::milliseconds time);
     asio::awaitable<void> pause(std::chrono::milliseconds time);
     asio::awaitable<void> purge();
