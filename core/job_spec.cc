@@ -72,12 +72,10 @@ constexpr std::size_t max_groups = 65'536;       // of a process
 // As whom the script runs was found by the agent; null: as we do.
 json::Value from_credentials(const std::optional<Credentials>& credentials) {
     if (!credentials) return json::Value();
-    return json::Object{{"uid", std::int64_t{credentials->uid}},
-                        {"gid", std::int64_t{credentials->gid}},
-                        {"groups", from_numbers(credentials->groups)},
-                        {"user", from_bytes(credentials->user)},
-                        {"home", from_bytes(credentials->home)},
-                        {"own", credentials->own}};
+    return json::Object{
+        {"uid", std::int64_t{credentials->uid}},       {"gid", std::int64_t{credentials->gid}},
+        {"groups", from_numbers(credentials->groups)}, {"user", from_bytes(credentials->user)},
+        {"home", from_bytes(credentials->home)},       {"own", credentials->own}};
 }
 
 bool to_groups(const json::Value* value, std::vector<gid_t>& out) {

@@ -49,7 +49,9 @@ HttpAnswer follow_job(const AgentPeer& peer, const HttpMessage& request, AgentHo
     if (follow == nullptr) return json_answer(200, job_state_report("unknown", key));
     HttpAnswer answer;
     answer.headers.emplace_back("Content-Type", "application/x-ndjson");
-    answer.stream = [follow](std::shared_ptr<BodyWriter> writer) { return follow->stream(std::move(writer)); };
+    answer.stream = [follow](std::shared_ptr<BodyWriter> writer) {
+        return follow->stream(std::move(writer));
+    };
     return answer;
 }
 

@@ -21,7 +21,7 @@ namespace {
 using std::chrono::milliseconds;
 
 constexpr std::chrono::seconds heartbeat{10};
-constexpr std::chrono::seconds look_again{1};   // at whether the agent is about to end
+constexpr std::chrono::seconds look_again{1};    // at whether the agent is about to end
 constexpr milliseconds look_without_watch{250};  // at the files, where nothing tells of changes
 constexpr milliseconds gather{20};               // lines that come one by one are told together
 constexpr std::size_t max_piece = 32u << 10;
@@ -32,8 +32,8 @@ struct Lines {
     JobOffsets next;
 };
 
-// What is new in one stream. At the end the beginning of a UTF-8 sequence is told too, and what a full disk has
-// taken.
+// What is new in one stream. At the end the beginning of a UTF-8 sequence is told too, and what a full disk
+// has taken.
 Result<void> read_stream(const std::string& path, OutputStream stream, bool ended, std::uint64_t& next,
                          std::string& text) {
     auto reader = RingReader::open(path);

@@ -27,9 +27,9 @@ class JobFollow : public std::enable_shared_from_this<JobFollow> {
   public:
     JobFollow(Runtime& runtime, JobStore store, std::shared_ptr<AgentJob> job, JobOffsets offsets);
 
-    // The body of the answer, as of a run that is followed: output, what of it is not kept any more, heartbeats,
-    // and at the end {"result": …}. Ends without it when the agent does: the caller may ask again, from where
-    // it is.
+    // The body of the answer, as of a run that is followed: output, what of it is not kept any more,
+    // heartbeats, and at the end {"result": …}. Ends without it when the agent does: the caller may ask
+    // again, from where it is.
     asio::awaitable<Result<void>> stream(std::shared_ptr<BodyWriter> writer);
 
   private:
