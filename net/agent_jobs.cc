@@ -245,7 +245,7 @@ asio::awaitable<json::Value> AgentJobs::result(JobKey key, std::chrono::seconds 
     const JobPtr job = find(key);
     if (job == nullptr) co_return job_state_report(unknown, key);
     const auto end = std::chrono::steady_clock::now() + wait;
-    while (job->is_under_way()) {
+    while (job->is_under_way() && !stopping_) {
         const auto left = end - std::chrono::steady_clock::now();
         if (left <= std::chrono::steady_clock::duration::zero()) break;
         co_await wait_change(job, std::chrono::ceil<milliseconds>(left));
@@ -257,6 +257,11 @@ asio::awaitable<json::Value> AgentJobs::result(JobKey key, std::chrono::seconds 
     };
     auto body = co_await offload<json::Value>(runtime_.pool(), file_timeout, std::move(work));
     co_return body ? std::move(*body) : problem(body.error(), key);
+}
+
+void AgentJobs::stop_waiting() {
+    stopping_ = true;
+    for (const auto& [key, job] : jobs_) job->change(job->state);
 }
 
 std::shared_ptr<JobFollow> AgentJobs::follow(const JobKey& key, JobOffsets offsets) {

@@ -77,6 +77,10 @@ class AgentJobs {
     // What looks on; null when there is no such job.
     std::shared_ptr<JobFollow> follow(const JobKey& key, JobOffsets offsets);
 
+    // From now on result() answers at once, those that wait already included: the agent is about to end, and
+    // the jobs go on without it.
+    void stop_waiting();
+
     // The state to tell: "cancelling", that of a job that has ended, or "unknown".
     asio::awaitable<std::string> cancel(JobKey key);
 
@@ -99,6 +103,7 @@ class AgentJobs {
     Runtime& runtime_;
     JobStore store_;
     std::map<JobKey, JobPtr> jobs_;
+    bool stopping_ = false;
 };
 
 }  // namespace ctrlexec

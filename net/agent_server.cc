@@ -148,6 +148,7 @@ asio::awaitable<int> AgentServer::serve() {
     std::error_code ignored;
     co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     listener_->stop();
+    jobs_->stop_waiting();
     const bool drained = co_await drain();
     listener_->close_sessions();
     log_stop(drained);

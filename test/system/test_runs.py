@@ -222,6 +222,25 @@ class ReadTimeout(unittest.TestCase):
             agent.daemon.wait_log("ACTION=run .*EXIT=0")
 
 
+class Shutdown(Case):
+    scripts = {"sleep": "#!/bin/sh\necho begun; exec sleep 1000\n"}
+
+    def test_who_waits_for_a_job_is_answered_when_the_agent_ends_and_the_job_goes_on(self):
+        reqid = secrets.token_hex(8)
+        self.assertEqual(self.ask("/runs", {"script": "sleep", "reqid": reqid, "mode": "detach"})["status"], "accepted")
+        with self.caller.connect(self.agent) as client:
+            client.send(request("GET", f"/result/{reqid}", None, OURS, "Prefer: wait=60"))
+            started = time.monotonic()
+            self.agent.daemon.stop()
+            self.assertEqual(client.read_answer().json["state"], "running")
+        self.assertLess(time.monotonic() - started, 3)
+        self.agent.serve()
+        self.assertEqual(self.ask("/cancel", {"reqid": reqid})["state"], "cancelling")
+        ended = poll("its end", lambda: (a := self.caller.ask(self.agent, f"/result/{reqid}", method="GET").json)
+                     ["state"] == "done" and a)
+        self.assertEqual((ended["result"]["stdout"], ended["result"]["cancelled"]), ("begun\n", True))
+
+
 class Busy(Case):
     settings = {"max_runs": 1}
     scripts = {"sleep": "#!/bin/sh\necho begun; exec sleep 1000\n", "quick": "#!/bin/sh\n"}
