@@ -44,8 +44,14 @@ constexpr std::array<OptionSpec, 1> unpair_options{{
     {"--revoke", "", "revoke its certificate, too"},
 }};
 
-constexpr std::array<OptionSpec, 1> run_options{{
-    {"--min-success", "N|P%", "exit 0 when it went well on so many of the hosts (default all)"},
+constexpr std::array<OptionSpec, 3> run_options{{
+    {"--async", "", "print the run's id and do not wait; see status, wait and cancel"},
+    {"--min-success", "N", "exit 0 when it went well on N of the hosts, or on N% of them (default all)"},
+    {"--timeout", "TIME", "the agent ends the script after it: 30s, 5m, 2h (default: as the agent is set)"},
+}};
+
+constexpr std::array<OptionSpec, 1> wait_options{{
+    {"--timeout", "TIME", "wait no longer than that: 30s, 5m, 2h (default: until all have ended)"},
 }};
 
 constexpr std::array<OptionSpec, 3> setup_ca_options{{
@@ -124,11 +130,13 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 36> table{{
+constinit const std::array<Applet, 39> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, approve_options, dispatcher_approve},
     {dispatcher, "ca-info", "", "show the CA: fingerprint, SPKI pin, validity", "ca-info", 0, 0, false,
      no_options, dispatcher_ca_info},
+    {dispatcher, "cancel", "REQID [HOST[:PORT]...]", "have the script of a run ended",
+     "cancel b50b5826213a74c8", 1, -1, false, no_options, dispatcher_cancel},
     {dispatcher, "config", "show", "show each setting, and where it comes from", "config show", 1, 1, false,
      no_options, dispatcher_config},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
@@ -167,10 +175,14 @@ constinit const std::array<Applet, 36> table{{
      dispatcher_setup_ca},
     {dispatcher, "setup-ctrl-exec", "", "make the dispatcher's key and certificate", "setup-ctrl-exec", 0, 0,
      false, confirm_options, dispatcher_setup_ctrl_exec},
+    {dispatcher, "status", "REQID", "show how a run of run --async stands", "status b50b5826213a74c8", 1, 1,
+     false, no_options, dispatcher_status},
     {dispatcher, "token", "", "make a token for the HTTP API", "token --scripts check-disk --hosts web-01", 0,
      0, false, token_options, dispatcher_token},
     {dispatcher, "unpair", "NAME", "forget a registered agent", "unpair web-01", 1, 1, false, unpair_options,
      dispatcher_unpair},
+    {dispatcher, "wait", "REQID", "wait for the results of a run of run --async",
+     "wait b50b5826213a74c8 --timeout 10m", 1, 1, false, wait_options, dispatcher_wait},
     {agent, "allow", "NAME PATH [SETTING=VALUE]...", "allow a script, and let the agent know",
      "allow check-disk /opt/ctrl-exec-scripts/check-disk.sh timeout=30s user=nobody", 2, -1, false,
      no_options, agent_allow},

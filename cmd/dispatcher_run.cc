@@ -1,16 +1,16 @@
-// Usage: run [--min-success N|P%] HOST[:PORT]... SCRIPT [-- ARG...]
-// Runs the script on all hosts at the same time. The exit codes are those of core/run_summary.h.
+// Usage: run [--timeout DURATION] [--min-success N|P%] [--async] HOST[:PORT]... SCRIPT [-- ARG...]
+// Runs the script on all hosts at the same time. The exit codes are those of core/run_summary.h. With --async
+// it prints the run's id, which status, wait and cancel take, and exits when all agents have accepted it.
 #include <fmt/format.h>
 
 #include "cmd/ask_hook.h"
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
-#include "cmd/run_output.h"
+#include "cmd/run_options.h"
 #include "cmd/verbs.h"
 #include "core/allowlist.h"
 #include "core/digest.h"
 #include "core/log.h"
-#include "core/run_summary.h"
 #include "core/utf8.h"
 #include "net/dispatch.h"
 #include "net/runtime.h"
@@ -48,12 +48,6 @@ int report_conflicts(const Invocation& call, const std::vector<std::string>& con
     return 1;
 }
 
-Result<std::optional<MinSuccess>> min_success_option(const Invocation& call, std::size_t hosts) {
-    if (!call.has("--min-success")) return std::optional<MinSuccess>();
-    TRY(const MinSuccess enough, MinSuccess::parse(call.text("--min-success"), hosts));
-    return std::optional(enough);
-}
-
 }  // namespace
 
 int dispatcher_run(const Invocation& call) {
@@ -62,10 +56,11 @@ int dispatcher_run(const Invocation& call) {
     const std::span<const std::string> hosts(call.operands.data(), call.operands.size() - 1);
     auto targets = parse_targets(hosts, *port);
     if (!targets) return report(call, targets.error());
-    const auto enough = min_success_option(call, targets->size());
-    if (!enough) return report(call, enough.error());
+    auto options = run_options(call, targets->size());
+    if (!options) return report(call, options.error());
     auto made = make_request(call);
     if (!made) return report(call, made.error());
+    made->timeout = options->timeout;
     const auto request = std::make_shared<const RunRequest>(std::move(*made));
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
@@ -90,28 +85,15 @@ int dispatcher_run(const Invocation& call) {
     });
     if (!locks) return report(call, locks.error());
     if (!locks->conflicts.empty()) return report_conflicts(call, locks->conflicts);
-    RunSummary summary;
-    json::Array results;
-    RunOutput human;
-    const bool as_json = call.has("--json");
-    std::function<void(RunResult)> on_result = [&](const RunResult& result) {
-        summary.add(result);
-        if (as_json) {
-            results.push_back(result.to_json());
-        } else {
-            human.print(result);
-        }
-    };
-    runtime.run([&]() -> asio::awaitable<int> {
-        co_await dispatch->run(std::move(*targets), request, std::move(locks->held), std::move(on_result));
-        co_return 0;
-    });
-    if (as_json) {
-        print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(results)}}) + "\n");
-    } else if (summary.total() > 1 && !summary.all_ok()) {
-        print_error_line(fmt::format("{}: {}", call.program, summary.line()));
-    }
-    return summary.exit_code(*enough);
+    PlannedRun plan{call,
+                    std::move(*options),
+                    *config,
+                    std::make_shared<const Dispatch>(std::move(*dispatch)),
+                    std::move(*targets),
+                    request,
+                    std::move(locks->held)};
+    return plan.options.background ? run_in_background(runtime, std::move(plan))
+                                   : run_in_foreground(runtime, std::move(plan));
 }
 
 }  // namespace ctrlexec

@@ -1,6 +1,8 @@
 // Usage: run-status REQID
 // The stored results of a finished run, as run prints them. Exit 0 when the script had exited 0 on every
 // host, else 1.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "cmd/dispatcher_context.h"
@@ -8,12 +10,25 @@
 #include "cmd/run_output.h"
 #include "cmd/verbs.h"
 #include "core/run_store.h"
+#include "core/submitted_runs.h"
 
 namespace ctrlexec {
+namespace {
+
+Result<StoredRun> find_completed(const DispatcherConfig& config, const std::string& reqid) {
+    auto run = RunStore(config.runs_dir()).find(reqid);
+    if (run || run.error().code != Errc::not_found) return run;
+    if (SubmittedRuns(config.runs_dir()).find(reqid))
+        return fail(Errc::not_found, fmt::format("run '{}' is still under way; see status {}", reqid, reqid));
+    return run;
+}
+
+}  // namespace
+
 int dispatcher_run_status(const Invocation& call) {
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
-    const auto run = RunStore(config->runs_dir()).find(call.operands[0]);
+    const auto run = find_completed(*config, call.operands[0]);
     if (!run) return report(call, run.error());
     std::vector<RunResult> results;
     for (const auto& value : run->results) results.push_back(RunResult::from_record(value));

@@ -13,6 +13,9 @@ class RunOutput {
     // To stdout, at once.
     void print(const RunResult& result);
 
+    // Whatever is printed now begins a line.
+    void end() { start_line(); }
+
   private:
     void start_line();
     void print_prefixed(std::string_view prefix, std::string_view text);

@@ -7,6 +7,7 @@ namespace ctrlexec {
 
 int dispatcher_approve(const Invocation& call);
 int dispatcher_ca_info(const Invocation& call);
+int dispatcher_cancel(const Invocation& call);
 int dispatcher_config(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
 int dispatcher_edit_agent(const Invocation& call);
@@ -26,8 +27,10 @@ int dispatcher_run_status(const Invocation& call);
 int dispatcher_serial_status(const Invocation& call);
 int dispatcher_setup_ca(const Invocation& call);
 int dispatcher_setup_ctrl_exec(const Invocation& call);
+int dispatcher_status(const Invocation& call);
 int dispatcher_token(const Invocation& call);
 int dispatcher_unpair(const Invocation& call);
+int dispatcher_wait(const Invocation& call);
 
 int api_serve(const Invocation& call);
 

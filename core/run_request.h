@@ -1,6 +1,8 @@
 // The body of POST /run.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,7 +17,9 @@ struct RunRequest {
     std::vector<std::string> arguments;
     std::string reqid;
     std::string username;
-    std::string token;    // secret: never logged
+    std::string token;  // secret: never logged
+    std::optional<std::chrono::milliseconds>
+        timeout;          // after which the agent ends the script; not in to_json()
     std::string problem;  // why the arguments cannot be used, "" when they can
 
     // Numbers, booleans and null among the arguments become text as Perl would print them. Errc::bad_request

@@ -49,6 +49,8 @@ json::Value StoredRun::to_answer(json::Value ok) const {
     json::Object answer{{"ok", std::move(ok)}};
     const json::Value record = to_json();
     for (const auto& member : *record.if_object()) answer.push_back(member);
+    answer.push_back({"status", "done"});
+    answer.push_back({"pending", json::Array()});
     return answer;
 }
 

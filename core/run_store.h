@@ -21,7 +21,7 @@ struct StoredRun {
 
     static Result<StoredRun> from_json(const json::Value& value);
     json::Value to_json() const;
-    json::Value to_answer(json::Value ok) const;  // to_json() with "ok" in front
+    json::Value to_answer(json::Value ok) const;  // to_json() with "ok" in front, and that it is done
     json::Value to_run_answer() const;            // what POST /run answers
 };
 

@@ -13,6 +13,7 @@
 #include "net/dispatcher_tls.h"
 #include "net/fan_out.h"
 #include "net/introduction.h"
+#include "net/run_calls.h"
 
 namespace ctrlexec {
 namespace {
@@ -58,6 +59,12 @@ T result_of(const Result<std::string>& body) {
     result.error = parsed.error().text();
     result.failure = parsed.error().code;
     return result;
+}
+
+// It is the agent that does not, although it could not say so.
+void refuse(RunResult& result, std::string why) {
+    result.failure.reset();
+    result.error = std::move(why);
 }
 
 void log_result(const RunResult& result) {
@@ -189,18 +196,19 @@ asio::awaitable<void> Dispatch::each(
     co_await fan_out(*runtime_, count, static_cast<std::size_t>(config_.max_parallel), std::move(one));
 }
 
-asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> address, std::string method,
-                                                        std::string path, std::string body,
-                                                        Errc unknown_route) const {
+asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> address,
+                                                        AgentQuestion question) const {
     CO_TRY(Destination where, std::move(address));
     AgentCall call;
     call.address = std::move(where.address);
-    call.method = std::move(method);
-    call.target = std::move(path);
-    call.body = std::move(body);
+    call.method = std::move(question.method);
+    call.target = std::move(question.path);
+    call.body = std::move(question.body);
+    call.headers = std::move(question.headers);
     call.connect_timeout = std::chrono::seconds(config_.connect_timeout);
-    call.read_timeout = std::chrono::seconds(config_.read_timeout);
-    call.repeatable = call.target != "/run";  // the others only ask
+    call.read_timeout = question.read_timeout;
+    if (call.read_timeout.count() == 0) call.read_timeout = std::chrono::seconds(config_.read_timeout);
+    call.repeatable = question.repeatable;
     const auto peer = std::make_shared<PeerIdentity>();
     if (where.agent) {
         call.accept = [this, agent = *where.agent, peer](PeerIdentity seen) {
@@ -218,26 +226,33 @@ asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> addr
         PeerIdentity seen = *peer;
         co_await learn_identity(*runtime_, registry_, std::move(*where.agent), std::move(seen));
     }
-    if (answer.status < 200 || answer.status > 299) co_return refusal(answer, unknown_route);
+    if (answer.status < 200 || answer.status > 299) co_return refusal(answer, question.unknown_route);
     co_return std::move(answer.body);
 }
 
-asio::awaitable<Result<json::Value>> Dispatch::ask(Target target, std::string path, json::Value body) const {
+asio::awaitable<Result<std::string>> Dispatch::put_question(Target target, AgentQuestion question) const {
     std::vector<Target> targets(1, std::move(target));
     CO_TRY(Addresses addresses, co_await find(std::move(targets)));
-    std::string question = json::dump(body);
-    CO_TRY(const std::string answer, co_await exchange(std::move(addresses.front()), "POST", std::move(path),
-                                                       std::move(question), Errc::not_found));
+    co_return co_await exchange(std::move(addresses.front()), std::move(question));
+}
+
+asio::awaitable<Result<json::Value>> Dispatch::ask(Target target, std::string path, json::Value body) const {
+    AgentQuestion question;
+    question.path = std::move(path);
+    question.body = json::dump(body);
+    CO_TRY(const std::string answer, co_await put_question(std::move(target), std::move(question)));
     co_return reply_of(answer);
 }
 
 asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<Destination> address,
                                              std::shared_ptr<const RunRequest> request) const {
     const auto start = Clock::now();
-    std::string question = request->to_json();
-    const auto body = co_await exchange(std::move(address), "POST", "/run", std::move(question));
+    AgentQuestion question = run_question(*request, std::chrono::seconds(config_.read_timeout));
+    const auto body = co_await exchange(std::move(address), std::move(question));
     RunResult result = result_of<RunResult>(body);
     result.still_running = result.failure == Errc::still_running;
+    if (result.failure == Errc::not_found)
+        refuse(result, too_old(host, "end a script in time") + "; nothing was run");
     result.host = std::move(host);
     result.script = request->script;
     result.reqid = request->reqid;
@@ -249,8 +264,11 @@ asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<Destinatio
 asio::awaitable<PingResult> Dispatch::ping_one(std::string host, Result<Destination> address,
                                                std::string reqid) const {
     const auto start = Clock::now();
-    std::string question = ping_body(reqid);
-    const auto body = co_await exchange(std::move(address), "POST", "/ping", std::move(question));
+    AgentQuestion question;
+    question.path = "/ping";
+    question.body = ping_body(reqid);
+    question.unknown_route = Errc::bad_answer;
+    const auto body = co_await exchange(std::move(address), std::move(question));
     PingResult result = result_of<PingResult>(body);
     result.host = std::move(host);
     result.reqid = reqid;
@@ -285,7 +303,11 @@ asio::awaitable<void> Dispatch::ping(std::vector<Target> targets, std::string re
 
 asio::awaitable<DiscoveryResult> Dispatch::discover_one(std::string host, Result<Destination> address) const {
     const auto start = Clock::now();
-    const auto body = co_await exchange(std::move(address), "GET", "/capabilities", std::string());
+    AgentQuestion question;
+    question.method = "GET";
+    question.path = "/capabilities";
+    question.unknown_route = Errc::bad_answer;
+    const auto body = co_await exchange(std::move(address), std::move(question));
     DiscoveryResult result = result_of<DiscoveryResult>(body);
     result.host = std::move(host);
     result.rtt = milliseconds_since(start);

@@ -16,6 +16,7 @@
 #include "core/run_request.h"
 #include "core/target.h"
 #include "net/agent_client.h"
+#include "net/agent_question.h"
 #include "net/known_agent.h"
 #include "net/runtime.h"
 #include "net/tls_context.h"
@@ -46,7 +47,8 @@ class Dispatch {
                                               std::shared_ptr<const RunRequest> request) const;
 
     // Each result is handed over as it comes, in completion order, one for every target. A host's lock is
-    // released when its last result has been handed over.
+    // released when its last result has been handed over. With a time limit in the request an agent that
+    // cannot keep it has refused.
     asio::awaitable<void> run(std::vector<Target> targets, std::shared_ptr<const RunRequest> request,
                               HostLocks locks, std::function<void(RunResult)> on_result) const;
     asio::awaitable<void> ping(std::vector<Target> targets, std::string reqid,
@@ -59,6 +61,9 @@ class Dispatch {
     // Errc::not_found: the agent has no such route, as old ones have none of ours. Errc::denied: it said no,
     // by 403 or by "status":"error" with its reason.
     asio::awaitable<Result<json::Value>> ask(Target target, std::string path, json::Value body) const;
+
+    // The body of a 2xx answer.
+    asio::awaitable<Result<std::string>> put_question(Target target, AgentQuestion question) const;
 
     // The same, but an agent that does not know our certificate is not told of it (net/introduction).
     Dispatch without_introduction() const;
@@ -76,9 +81,7 @@ class Dispatch {
     asio::awaitable<PingResult> ping_one(std::string host, Result<Destination> address,
                                          std::string reqid) const;
     asio::awaitable<DiscoveryResult> discover_one(std::string host, Result<Destination> address) const;
-    asio::awaitable<Result<std::string>> exchange(Result<Destination> address, std::string method,
-                                                  std::string path, std::string body,
-                                                  Errc unknown_route = Errc::bad_answer) const;
+    asio::awaitable<Result<std::string>> exchange(Result<Destination> address, AgentQuestion question) const;
 
     Runtime* runtime_;
     DispatcherConfig config_;

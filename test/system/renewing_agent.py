@@ -92,7 +92,7 @@ class RenewingAgent:
         while len(body) < length:
             body += connection.recv(65536)
         self.requests.append(target)
-        status, answer = self.answers[target] if target in self.answers else self._answer(target, json.loads(body))
+        status, answer = self.answers[target] if target in self.answers else self._answer(target, json.loads(body or b"{}"))
         if answer is None:
             return
         text = json.dumps(answer).encode()

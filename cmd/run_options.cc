@@ -1,0 +1,30 @@
+#include "cmd/run_options.h"
+
+#include <fmt/format.h>
+
+#include "core/duration.h"
+
+namespace ctrlexec {
+
+Result<std::optional<std::chrono::milliseconds>> duration_option(const Invocation& call,
+                                                                 const std::string& option) {
+    using Found = std::optional<std::chrono::milliseconds>;
+    if (!call.has(option)) return Found();
+    const auto duration = parse_duration(call.text(option));
+    if (!duration) return fail(Errc::usage, fmt::format("{} {}", option, duration.error().message));
+    return Found(*duration);
+}
+
+Result<RunOptions> run_options(const Invocation& call, std::size_t hosts) {
+    RunOptions options;
+    options.background = call.has("--async");
+    TRY(options.timeout, duration_option(call, "--timeout"));
+    if (!call.has("--min-success")) return options;
+    if (options.background)
+        return fail(Errc::usage, "--min-success counts results, for which --async does not wait");
+    TRY(const MinSuccess enough, MinSuccess::parse(call.text("--min-success"), hosts));
+    options.enough = enough;
+    return options;
+}
+
+}  // namespace ctrlexec

@@ -1,0 +1,45 @@
+// How `run` goes: in the foreground, where results are waited for, or in the background.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "cmd/applet.h"
+#include "core/dispatcher_config.h"
+#include "core/run_request.h"
+#include "core/run_summary.h"
+#include "core/target.h"
+#include "net/dispatch.h"
+
+namespace ctrlexec {
+
+struct RunOptions {
+    std::optional<std::chrono::milliseconds> timeout;
+    std::optional<MinSuccess> enough;
+    bool background = false;
+};
+
+// Errc::usage for what is wrong, or does not go together.
+Result<RunOptions> run_options(const Invocation& call, std::size_t hosts);
+
+// A duration that an option gives; nothing when it is not there.
+Result<std::optional<std::chrono::milliseconds>> duration_option(const Invocation& call,
+                                                                 const std::string& option);
+
+// A run that is permitted and locked.
+struct PlannedRun {
+    Invocation call;
+    RunOptions options;
+    DispatcherConfig config;
+    std::shared_ptr<const Dispatch> dispatch;
+    std::vector<Target> targets;
+    std::shared_ptr<const RunRequest> request;
+    HostLocks locks;
+};
+
+int run_in_foreground(Runtime& runtime, PlannedRun plan);
+int run_in_background(Runtime& runtime, PlannedRun plan);
+
+}  // namespace ctrlexec
