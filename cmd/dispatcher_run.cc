@@ -80,7 +80,8 @@ int dispatcher_run(const Invocation& call) {
     if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(*question))) return *refused;
     Result<LockAttempt> locks = LockAttempt();
     runtime.run([&]() -> asio::awaitable<int> {
-        locks = co_await dispatch->lock(*targets, request);
+        const auto use = options->background ? Dispatch::LockUse::look : Dispatch::LockUse::hold;
+        locks = co_await dispatch->lock(*targets, request, use);
         co_return 0;
     });
     if (!locks) return report(call, locks.error());

@@ -26,12 +26,18 @@ std::string file_part(std::string_view text) {
 
 }  // namespace
 
+std::string RunLocks::path_of(std::string_view host, std::string_view script) const {
+    return fmt::format("{}/{}--{}{}", directory_, file_part(host), file_part(script), suffix);
+}
+
+Result<bool> RunLocks::is_held(std::string_view host, std::string_view script) const {
+    return FileLock::is_held(path_of(host, script));
+}
+
 Result<FileLock> RunLocks::acquire(std::string_view host, std::string_view script,
                                    std::string_view reqid) const {
     TRY_DO(make_directories(directory_, 0755));
-    const std::string path =
-        fmt::format("{}/{}--{}{}", directory_, file_part(host), file_part(script), suffix);
-    TRY(FileLock lock, FileLock::acquire(path, FileLock::Wait::no));
+    TRY(FileLock lock, FileLock::acquire(path_of(host, script), FileLock::Wait::no));
     const json::Value note(json::Object{{"host", host},
                                         {"script", script},
                                         {"reqid", reqid},

@@ -27,10 +27,14 @@ class RunLocks {
     // removing it would let two processes hold two files of one name.
     Result<FileLock> acquire(std::string_view host, std::string_view script, std::string_view reqid) const;
 
+    // Whether acquire() would find it held.
+    Result<bool> is_held(std::string_view host, std::string_view script) const;
+
     // What is held now; a directory that does not exist holds nothing.
     Result<std::vector<HeldLock>> held() const;
 
   private:
+    std::string path_of(std::string_view host, std::string_view script) const;
     std::string directory_;
 };
 

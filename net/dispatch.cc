@@ -166,11 +166,31 @@ Result<LockAttempt> try_locks(const std::string& directory, const std::vector<Ta
 
 }  // namespace
 
+namespace {
+
+Result<LockAttempt> look_at_locks(const std::string& directory, const std::vector<Target>& targets,
+                                  const RunRequest& request) {
+    const RunLocks locks(directory);
+    LockAttempt attempt;
+    for (const auto& target : targets) {
+        TRY(const bool held, locks.is_held(target.host, request.script));
+        if (!held) continue;
+        log_lock("lock-conflict", target.host, request);
+        attempt.conflicts.push_back(target.host + ":" + request.script);
+    }
+    return attempt;
+}
+
+}  // namespace
+
 asio::awaitable<Result<LockAttempt>> Dispatch::lock(std::vector<Target> targets,
-                                                    std::shared_ptr<const RunRequest> request) const {
+                                                    std::shared_ptr<const RunRequest> request,
+                                                    LockUse use) const {
     std::function<Result<LockAttempt>()> work = [directory = config_.locks_dir(),
-                                                 targets = std::move(targets),
-                                                 request] { return try_locks(directory, targets, *request); };
+                                                 targets = std::move(targets), request, use] {
+        return use == LockUse::hold ? try_locks(directory, targets, *request)
+                                    : look_at_locks(directory, targets, *request);
+    };
     co_return co_await offload<LockAttempt>(runtime_->pool(), file_timeout, std::move(work));
 }
 

@@ -42,9 +42,12 @@ class Dispatch {
     // Asks the configured auth hook; without one the answer is yes. `code`: see ask_hook.
     asio::awaitable<Result<void>> authorise(AuthRequest question, int* code) const;
 
-    // The lock of `script` on every target, or none.
+    // The lock of `script` on every target, or none. look: nothing is held afterwards; a run that nobody
+    // waits for only must not begin while one that is waited for is under way.
+    enum class LockUse : std::uint8_t { hold, look };
     asio::awaitable<Result<LockAttempt>> lock(std::vector<Target> targets,
-                                              std::shared_ptr<const RunRequest> request) const;
+                                              std::shared_ptr<const RunRequest> request,
+                                              LockUse use = LockUse::hold) const;
 
     // Each result is handed over as it comes, in completion order, one for every target. A host's lock is
     // released when its last result has been handed over. With a time limit in the request an agent that

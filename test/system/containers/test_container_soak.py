@@ -89,6 +89,7 @@ class ContainersAreKilled(ContainerCase):
         self.pair(dispatcher, *containers)
         for container in containers:
             self.add_script(container, "work", SCRIPT.replace("LEDGER", LEDGER))
+            container.exec("ctrl-exec-agent", "allow", "waited", "/opt/ctrl-exec-scripts/work.sh")
         soaked = ContainerSoak(dispatcher, [SoakedContainer(container) for container in containers], seed)
         problems = soaked.run(SECONDS, with_api=False)
         counts = soaked.tally.counts
