@@ -29,7 +29,7 @@ SCRIPT = r"""#!/bin/sh
 read -r input
 id=${input#*\"reqid\":\"}
 id=${id%%\"*}
-echo "$id $2" >>"LEDGER"
+echo "$id $2" >>"LEDGER" || exit 99
 echo "begun $id"
 sleep "$1"
 exit "$2"

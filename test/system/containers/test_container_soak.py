@@ -11,7 +11,7 @@ from container_case import ContainerCase
 from soak import LONG, SCRIPT, Soak
 
 SECONDS = 20
-LEDGER = "/var/lib/ctrl-exec-agent/ledger"
+LEDGER = "/tmp/ledger"
 
 
 class SoakedContainer:
