@@ -33,7 +33,7 @@ Result<std::uint64_t> parse_start(std::string_view stat) {
 
 std::string boot_id() {
     const auto text = read_file("/proc/sys/kernel/random/boot_id", 64);
-    return text ? std::string(trim(*text)) : std::string();
+    return text ? text->substr(0, text->find('\n')) : std::string();
 }
 
 Result<ProcessIdentity> ProcessIdentity::of(pid_t pid) {
