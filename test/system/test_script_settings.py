@@ -235,6 +235,17 @@ class OrdinaryUser(unittest.TestCase):
         self.agent.daemon.wait_log(r"^ACTION=deny .*without CAP_SETUID and CAP_SETGID; start it as root, or as that "
                                    r"user, or take user= and group= off in scripts.conf\)\"", 2)
 
+    def test_with_the_capabilities_to_switch_it_may_and_hands_none_of_them_on(self):
+        self.agent.daemon.stop()
+        self.agent.allow("other", f"{self.agent.directory / 'tell.sh'} user=daemon")
+        capabilities = ["--inh-caps=+setuid,+setgid", "--ambient-caps=+setuid,+setgid"]
+        self.agent.daemon = self.deployment.start([*NOBODY, *capabilities, *self.agent.argv("serve")],
+                                                  "serve-again").wait_listening()
+        told = fields(self.result("other")["stdout"])
+        daemon = pwd.getpwnam("daemon")
+        self.assertEqual(told["ids"], f"{daemon.pw_uid} {daemon.pw_gid}")
+        self.assertEqual({told["CapPrm"], told["CapEff"], told["CapAmb"]}, {"0000000000000000"})
+
     def test_may_not_raise_the_priority(self):
         result = self.result("high", check=None)
         self.assertEqual(result["exit"], 127)
