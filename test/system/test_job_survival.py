@@ -349,7 +349,7 @@ class Strange(Case):
         (agent.jobs / "0123456789abcdef-file").write_text("")
         (agent.jobs / "0123456789abcdef-link").symlink_to("/")
         agent.serve()
-        self.assertGreaterEqual(agent.daemon.log.count("not a job; remove it"), 5)
+        agent.daemon.wait_log("not a job; remove it", 5)
         self.let_go()
         self.assertEqual(agent.result(self.begun())["exit"], 7)
         self.assertEqual(len(list(agent.jobs.iterdir())), 8)
