@@ -12,7 +12,7 @@ from processes import poll
 from wire import request
 
 COUNT = 1000 if BUILD == "release" else 100
-MAX_PSS = 1200  # KiB of a supervisor, in the release build
+MAX_PSS = 400  # KiB of a supervisor, in the release build
 SCRIPT = """#!/bin/sh
 read line <{0}/gate
 echo "$1"
@@ -77,7 +77,6 @@ class Many(unittest.TestCase):
         self.assertEqual(len(supervisors), COUNT + 1)
         if BUILD == "release":
             each = [pss(pid) for pid in supervisors]
-            print(f"\n{COUNT} supervisors: {sum(each) / len(each):.0f} KiB each, agent {pss(agent.daemon.pid)} KiB")
             self.assertLess(sum(each) / len(each), MAX_PSS)
         self.assertEqual(agent.submit("waits", reqid=reqids[0])["state"], "running")
         self.open_gate()
