@@ -44,13 +44,15 @@ constexpr std::array<OptionSpec, 1> unpair_options{{
     {"--revoke", "", "revoke its certificate, too"},
 }};
 
-constexpr std::array<OptionSpec, 3> run_options{{
+constexpr std::array<OptionSpec, 4> run_options{{
     {"--async", "", "print the run's id and do not wait; see status, wait and cancel"},
+    {"--follow", "", "print what the scripts print as it comes, each line with its host in front"},
     {"--min-success", "N", "exit 0 when it went well on N of the hosts, or on N% of them (default all)"},
     {"--timeout", "TIME", "the agent ends the script after it: 30s, 5m, 2h (default: as the agent is set)"},
 }};
 
-constexpr std::array<OptionSpec, 1> wait_options{{
+constexpr std::array<OptionSpec, 2> wait_options{{
+    {"--follow", "", "print what the scripts print as it comes, each line with its host in front"},
     {"--timeout", "TIME", "wait no longer than that: 30s, 5m, 2h (default: until all have ended)"},
 }};
 

@@ -1,4 +1,4 @@
-// Usage: run [--timeout DURATION] [--min-success N|P%] [--async] HOST[:PORT]... SCRIPT [-- ARG...]
+// Usage: run [--timeout DURATION] [--min-success N|P%] [--follow] [--async] HOST[:PORT]... SCRIPT [-- ARG...]
 // Runs the script on all hosts at the same time. The exit codes are those of core/run_summary.h. With --async
 // it prints the run's id, which status, wait and cancel take, and exits when all agents have accepted it.
 #include <fmt/format.h>

@@ -1,9 +1,10 @@
-// Usage: wait REQID [--timeout DURATION]
+// Usage: wait REQID [--timeout DURATION] [--follow]
 // Waits for the results of a run of `run --async`, and prints each as it comes. Exit 0 when it went well on
 // every host, 1 when something went wrong, 2 when the time is over and there is no result of some host.
 #include <fmt/format.h>
 
 #include "cmd/dispatcher_context.h"
+#include "cmd/follow_output.h"
 #include "cmd/print.h"
 #include "cmd/run_options.h"
 #include "cmd/run_output.h"
@@ -29,6 +30,8 @@ void say_pending(const Invocation& call, const WatchedRun& watched) {
 int dispatcher_wait(const Invocation& call) {
     const auto timeout = duration_option(call, "--timeout");
     if (!timeout) return report(call, timeout.error());
+    const auto follow = follow_option(call);
+    if (!follow) return report(call, follow.error());
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
     Runtime runtime;
@@ -39,12 +42,24 @@ int dispatcher_wait(const Invocation& call) {
     if (!found) return report(call, found.error());
     const bool as_json = call.has("--json");
     RunOutput human;
+    FollowOutput live;
     const auto show = [&](const RunResult& result) {
-        if (!as_json) human.print(result);
+        if (as_json) return;
+        if (live.finish(result.host)) {
+            human.print_end(result);
+        } else {
+            human.print(result);
+        }
     };
     for (const auto& result : results_of(*found)) show(result);
     if (found->watched) {
         found->watched->on_result = show;
+        if (*follow) {
+            found->watched->on_output = [&](const std::string& host, const FollowLine& line) {
+                human.end();
+                live.add(host, line);
+            };
+        }
         runtime.run([&]() -> asio::awaitable<int> {
             co_await runs.wait(found->watched, timeout->value_or(std::chrono::milliseconds(0)));
             co_return 0;

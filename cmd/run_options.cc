@@ -15,9 +15,18 @@ Result<std::optional<std::chrono::milliseconds>> duration_option(const Invocatio
     return Found(*duration);
 }
 
+Result<bool> follow_option(const Invocation& call) {
+    if (call.has("--follow") && call.has("--json"))
+        return fail(Errc::usage, "--follow prints for people, --json for programs");
+    return call.has("--follow");
+}
+
 Result<RunOptions> run_options(const Invocation& call, std::size_t hosts) {
     RunOptions options;
     options.background = call.has("--async");
+    TRY(options.follow, follow_option(call));
+    if (options.background && options.follow)
+        return fail(Errc::usage, "--async does not wait for what --follow shows; 'wait --follow' does");
     TRY(options.timeout, duration_option(call, "--timeout"));
     if (!call.has("--min-success")) return options;
     if (options.background)

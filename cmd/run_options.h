@@ -19,10 +19,14 @@ struct RunOptions {
     std::optional<std::chrono::milliseconds> timeout;
     std::optional<MinSuccess> enough;
     bool background = false;
+    bool follow = false;
 };
 
 // Errc::usage for what is wrong, or does not go together.
 Result<RunOptions> run_options(const Invocation& call, std::size_t hosts);
+
+// --follow, which prints for people.
+Result<bool> follow_option(const Invocation& call);
 
 // A duration that an option gives; nothing when it is not there.
 Result<std::optional<std::chrono::milliseconds>> duration_option(const Invocation& call,

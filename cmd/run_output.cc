@@ -24,18 +24,31 @@ std::string cut(std::string_view stream, std::uint64_t bytes) {
 
 }  // namespace
 
-void RunOutput::print(const RunResult& result) {
+void RunOutput::print_header(const RunResult& result) {
     start_line();
     print_out(fmt::format("==> {}  [{}  exit:{}  {}  req:{}]\n", printable(result.host),
                           headline(result.outcome()), result.exit, printable(result.rtt),
                           printable(result.reqid)));
-    print_out(result.output);
-    at_line_start_ = result.output.empty() || result.output.back() == '\n';
-    print_prefixed("    STDERR: ", result.errors);
+}
+
+void RunOutput::print_problems(const RunResult& result) {
     if (result.output_truncated) print_prefixed("    WARNING: ", cut("stdout", result.output_bytes));
     if (result.errors_truncated) print_prefixed("    WARNING: ", cut("stderr", result.errors_bytes));
     print_prefixed("    ERROR: ", printable(result.error));
     std::fflush(stdout);
+}
+
+void RunOutput::print(const RunResult& result) {
+    print_header(result);
+    print_out(result.output);
+    at_line_start_ = result.output.empty() || result.output.back() == '\n';
+    print_prefixed("    STDERR: ", result.errors);
+    print_problems(result);
+}
+
+void RunOutput::print_end(const RunResult& result) {
+    print_header(result);
+    print_problems(result);
 }
 
 void RunOutput::start_line() {

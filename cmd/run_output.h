@@ -12,12 +12,16 @@ class RunOutput {
   public:
     // To stdout, at once.
     void print(const RunResult& result);
+    // Without what the script has printed, which has been shown already.
+    void print_end(const RunResult& result);
 
     // Whatever is printed now begins a line.
     void end() { start_line(); }
 
   private:
     void start_line();
+    void print_header(const RunResult& result);
+    void print_problems(const RunResult& result);
     void print_prefixed(std::string_view prefix, std::string_view text);
     bool at_line_start_ = true;
 };

@@ -38,6 +38,7 @@ struct SubmittedRun {
     bool submitting = false;  // somebody is asking the agents to take it; not in the file
 
     bool done() const;
+    bool is_done(std::size_t host) const { return hosts[host].state == SubmittedHost::State::done; }
     std::vector<std::string> host_names() const;
     std::vector<std::string> pending() const;  // names
     json::Array results() const;               // RunResult::to_json() of those that are there

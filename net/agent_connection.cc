@@ -122,8 +122,9 @@ asio::awaitable<Result<HttpMessage>> AgentConnection::exchange(std::shared_ptr<c
     Lines lines(*call);
     if (call->on_line) {
         std::function<void(std::string_view)> sink = [&](std::string_view piece) {
-            deadline_.arm(call->read_timeout);
             lines.add(piece);
+            const bool over = call->unwanted && call->unwanted();
+            deadline_.arm(over ? std::chrono::milliseconds(0) : call->read_timeout);
         };
         http.stream_body("application/x-ndjson", std::move(sink));
     }

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -15,9 +17,11 @@ struct AgentQuestion {
     std::string path;
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;
-    std::chrono::milliseconds read_timeout{0};  // 0: the configured one
-    bool repeatable = true;                     // asked twice is as good as once
-    Errc unknown_route = Errc::not_found;       // what a 404 is
+    std::chrono::milliseconds read_timeout{0};      // 0: the configured one
+    bool repeatable = true;                         // asked twice is as good as once
+    Errc unknown_route = Errc::not_found;           // what a 404 is
+    std::function<void(std::string_view)> on_line;  // as AgentCall has them
+    std::function<bool()> unwanted;
 };
 
 }  // namespace ctrlexec

@@ -16,6 +16,7 @@
 #include "core/rate_limiter.h"
 #include "core/tag_cache.h"
 #include "core/target.h"
+#include "net/api_events.h"
 #include "net/api_metrics.h"
 #include "net/api_snapshot.h"
 #include "net/http_message.h"
@@ -44,6 +45,7 @@ struct ApiState {
     asio::steady_timer count_ended;
     RateLimiter refusals;  // of credentials, by address
     TagCache tags;
+    ApiEvents events;
     std::set<std::string> script_names;                           // seen, for /openapi-live.json; capped
     std::map<std::string, std::shared_ptr<KeyedRun>> keyed_runs;  // under way, by IdempotencyStore::name_of
 };

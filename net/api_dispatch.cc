@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/run_store.h"
 #include "core/timestamp.h"
+#include "net/api_async.h"
 #include "net/api_idempotency.h"
 #include "net/api_requests.h"
 
@@ -136,7 +137,8 @@ asio::awaitable<HttpAnswer> carry_out(Call call, std::vector<Target> targets,
 
 // A run that is permitted. `claim` may be empty: no Idempotency-Key.
 asio::awaitable<HttpAnswer> lock_and_run(Call call, std::vector<Target> targets,
-                                         std::shared_ptr<const RunRequest> request, ClaimKey claim) {
+                                         std::shared_ptr<const RunRequest> request, bool background,
+                                         ClaimKey claim) {
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
     auto locks = co_await call->snapshot->dispatch->lock(targets, request);
     if (!locks) co_return api_failed("the locks cannot be used", locks.error());
@@ -145,6 +147,8 @@ asio::awaitable<HttpAnswer> lock_and_run(Call call, std::vector<Target> targets,
         if (auto used = co_await claim()) co_return std::move(*used);
     }
     log_dispatch(*request, targets);
+    // The locks are held until all agents have answered.
+    if (background) co_return co_await submit_run(call, std::move(targets), request);
     co_return co_await carry_out(call, std::move(targets), request, std::move(locks->held));
 }
 
@@ -207,33 +211,23 @@ asio::awaitable<HttpAnswer> api_run(Call call) {
     if (!targets) co_return bad_request(targets.error());
     auto parsed = read_run(*call, **body);
     if (!parsed) co_return bad_request(parsed.error());
+    const auto async = read_async(**body);
+    if (!async) co_return bad_request(async.error());
+    const bool background = *async;
     const auto request = std::make_shared<const RunRequest>(std::move(*parsed));
     AuthRequest question = question_about(*call, "run", *targets);
     question.script = request->script;
     question.arguments = request->arguments;
     if (auto refused = co_await refused_by_auth(call, std::move(question), *targets))
         co_return std::move(*refused);
-    if (key->empty()) co_return co_await lock_and_run(call, std::move(*targets), request, nullptr);
-    std::function<asio::awaitable<HttpAnswer>(ClaimKey)> first = [call, targets = *targets,
-                                                                  request](ClaimKey claim) {
-        return lock_and_run(call, targets, request, std::move(claim));
+    if (key->empty())
+        co_return co_await lock_and_run(call, std::move(*targets), request, background, nullptr);
+    std::function<asio::awaitable<HttpAnswer>(ClaimKey)> first = [call, targets = *targets, request,
+                                                                  background](ClaimKey claim) {
+        return lock_and_run(call, targets, request, background, std::move(claim));
     };
-    co_return co_await answer_once(call, std::move(*key), std::move(*targets), request, std::move(first));
-}
-
-asio::awaitable<HttpAnswer> api_status(Call call) {
-    const std::string reqid = call->path.substr(call->path.rfind('/') + 1);
-    std::function<Result<StoredRun>()> work = [directory = call->snapshot->config.runs_dir(), reqid] {
-        return RunStore(directory).find(reqid);
-    };
-    const auto run = co_await offload<StoredRun>(call->state->runtime.pool(), file_timeout, std::move(work));
-    if (run) {
-        auto hidden = co_await hidden_by_policy(call, reqid, run->script, run->hosts);
-        if (hidden) co_return std::move(*hidden);
-        co_return json_answer(200, run->to_answer(true));
-    }
-    if (run.error().code == Errc::not_found) co_return no_such_run(reqid);
-    co_return api_failed("the stored run cannot be read", run.error());
+    co_return co_await answer_once(call, std::move(*key), std::move(*targets), request, background,
+                                   std::move(first));
 }
 
 }  // namespace ctrlexec

@@ -12,6 +12,5 @@ asio::awaitable<HttpAnswer> api_ping(std::shared_ptr<const ApiCall> call);
 asio::awaitable<HttpAnswer> api_discovery(std::shared_ptr<const ApiCall> call);
 // Goes on and is stored when the client goes away meanwhile.
 asio::awaitable<HttpAnswer> api_run(std::shared_ptr<const ApiCall> call);
-asio::awaitable<HttpAnswer> api_status(std::shared_ptr<const ApiCall> call);
 
 }  // namespace ctrlexec

@@ -10,6 +10,7 @@
 #include "core/idempotency.h"
 #include "core/run_store.h"
 #include "core/timestamp.h"
+#include "net/api_async.h"
 #include "net/http_fields.h"
 
 namespace ctrlexec {
@@ -30,12 +31,16 @@ constexpr std::size_t max_key = 255;
 
 // What makes two requests the same: not the order of JSON members, nor the caller's name, which is part of
 // the key already.
-std::string fingerprint_of(const std::vector<Target>& targets, const RunRequest& request) {
+std::string fingerprint_of(const std::vector<Target>& targets, const RunRequest& request, bool background) {
     std::vector<std::string> hosts;
     for (const auto& target : targets) hosts.push_back(host_port(target.host, target.port));
-    return to_hex(sha256(json::dump(json::Object{{"hosts", json::strings(hosts)},
-                                                 {"script", request.script},
-                                                 {"args", json::strings(request.arguments)}})));
+    json::Value value(json::Object{{"hosts", json::strings(hosts)},
+                                   {"script", request.script},
+                                   {"args", json::strings(request.arguments)}});
+    // Only where they are set: keys of earlier versions stay good.
+    if (background) value.set("async", true);
+    if (request.timeout) value.set("timeout_ms", static_cast<std::int64_t>(request.timeout->count()));
+    return to_hex(sha256(json::dump(value)));
 }
 
 HttpAnswer replayed(HttpAnswer answer) {
@@ -45,7 +50,7 @@ HttpAnswer replayed(HttpAnswer answer) {
 
 HttpAnswer of_another_request() {
     return api_error(422, "Idempotency-Key was used for another request",
-                     "hosts, script and args must be those of the first");
+                     "hosts, script, args, async and timeout must be those of the first");
 }
 
 HttpAnswer outcome_unknown(const std::string& reqid) {
@@ -88,23 +93,28 @@ asio::awaitable<HttpAnswer> answer_of_running(std::shared_ptr<KeyedRun> run, std
 }
 
 // On a worker: nothing when the key is free.
+Result<HttpAnswer> run_answer(const DispatcherConfig& config, const std::string& reqid) {
+    TRY(const StoredRun run, RunStore(config.runs_dir()).find(reqid));
+    return json_answer(200, run.to_run_answer());
+}
+
 Result<std::optional<HttpAnswer>> look_up(const DispatcherConfig& config, const std::string& name,
-                                          const std::string& fingerprint) {
+                                          const std::string& fingerprint, bool background) {
     const auto record = IdempotencyStore(config.idempotency_dir()).find(name, now_seconds());
     if (!record && record.error().code == Errc::not_found) return std::optional<HttpAnswer>();
     if (!record) return record.error();
     if (record->fingerprint != fingerprint) return std::optional(of_another_request());
-    const auto run = RunStore(config.runs_dir()).find(record->reqid);
-    if (run) return std::optional(replayed(json_answer(200, run->to_run_answer())));
-    if (run.error().code == Errc::not_found) return std::optional(outcome_unknown(record->reqid));
-    return run.error();
+    auto answer = background ? submitted_answer(config, record->reqid) : run_answer(config, record->reqid);
+    if (answer) return std::optional(replayed(std::move(*answer)));
+    if (answer.error().code == Errc::not_found) return std::optional(outcome_unknown(record->reqid));
+    return answer.error();
 }
 
 using Found = std::optional<HttpAnswer>;
 
-asio::awaitable<Found> earlier_answer(Call call, std::string name, std::string fingerprint) {
-    std::function<Result<Found>()> work = [call, name, fingerprint] {
-        return look_up(call->snapshot->config, name, fingerprint);
+asio::awaitable<Found> earlier_answer(Call call, std::string name, std::string fingerprint, bool background) {
+    std::function<Result<Found>()> work = [call, name, fingerprint, background] {
+        return look_up(call->snapshot->config, name, fingerprint, background);
     };
     auto found = co_await offload<Found>(call->state->runtime.pool(), file_timeout, std::move(work));
     if (found) co_return std::move(*found);
@@ -112,7 +122,7 @@ asio::awaitable<Found> earlier_answer(Call call, std::string name, std::string f
 }
 
 // Without a record the promise cannot be kept, so then nothing is started.
-asio::awaitable<Found> claim_key(Call call, std::string name, IdempotencyRecord record) {
+asio::awaitable<Found> claim_key(Call call, std::string name, IdempotencyRecord record, bool background) {
     const std::string fingerprint = record.fingerprint;
     std::function<Result<bool>()> work = [call, name, record = std::move(record)]() -> Result<bool> {
         TRY_DO(IdempotencyStore(call->snapshot->config.idempotency_dir()).claim(name, record));
@@ -121,7 +131,8 @@ asio::awaitable<Found> claim_key(Call call, std::string name, IdempotencyRecord 
     const auto claimed = co_await offload<bool>(call->state->runtime.pool(), file_timeout, std::move(work));
     if (claimed) co_return std::nullopt;
     // Another API process on the same state was faster.
-    if (claimed.error().code == Errc::exists) co_return co_await earlier_answer(call, name, fingerprint);
+    if (claimed.error().code == Errc::exists)
+        co_return co_await earlier_answer(call, name, fingerprint, background);
     co_return api_failed("the Idempotency-Key cannot be stored, nothing was run", claimed.error());
 }
 
@@ -138,24 +149,24 @@ Result<std::string> read_idempotency_key(const HttpMessage& request) {
 }
 
 asio::awaitable<HttpAnswer> answer_once(Call call, std::string key, std::vector<Target> targets,
-                                        std::shared_ptr<const RunRequest> request,
+                                        std::shared_ptr<const RunRequest> request, bool background,
                                         std::function<asio::awaitable<HttpAnswer>(ClaimKey)> first) {
     const std::string name = IdempotencyStore::name_of(call->token, call->username, key);
-    const std::string fingerprint = fingerprint_of(targets, *request);
+    const std::string fingerprint = fingerprint_of(targets, *request, background);
     const auto running = call->state->keyed_runs.find(name);
     if (running != call->state->keyed_runs.end()) {
         std::shared_ptr<KeyedRun> run = running->second;
         co_return co_await answer_of_running(std::move(run), fingerprint);
     }
     KeyedRunEntry entry(call->state, name, fingerprint);
-    auto earlier = co_await earlier_answer(call, name, fingerprint);
+    auto earlier = co_await earlier_answer(call, name, fingerprint, background);
     if (!earlier) {
-        ClaimKey claim = [call, name, request, fingerprint]() -> asio::awaitable<Found> {
+        ClaimKey claim = [call, name, request, fingerprint, background]() -> asio::awaitable<Found> {
             IdempotencyRecord record;
             record.reqid = request->reqid;
             record.fingerprint = fingerprint;
             record.started = now_seconds();
-            return claim_key(call, name, std::move(record));
+            return claim_key(call, name, std::move(record), background);
         };
         earlier = co_await first(std::move(claim));
     }

@@ -81,6 +81,8 @@ void write_state(MetricsPage& page, const ApiState& state) {
     page.sample(std::uint64_t{state.open_connections ? state.open_connections() : 0});
     page.family("ctrl_exec_dispatches_in_progress", "gauge", "Requests to agents under way.");
     page.sample(static_cast<std::uint64_t>(state.dispatches));
+    page.family("ctrl_exec_event_listeners", "gauge", "Clients that listen to the events of a run.");
+    page.sample(static_cast<std::uint64_t>(state.events.listeners));
     page.family("ctrl_exec_auth_hooks_running", "gauge", "Auth hooks that run now.");
     page.sample(static_cast<std::uint64_t>(state.auth_checks));
 }

@@ -7,6 +7,7 @@
 #include "core/allowlist.h"
 #include "core/base64.h"
 #include "core/digest.h"
+#include "core/duration.h"
 #include "core/utf8.h"
 #include "net/http_fields.h"
 
@@ -46,6 +47,18 @@ void read_authorization(const HttpMessage& request, ApiCall& call) {
 
 Error bad(std::string message, std::string detail = {}) {
     return fail(Errc::bad_request, std::move(message), std::move(detail));
+}
+
+// "30s", or a number of seconds.
+Result<std::optional<std::chrono::milliseconds>> read_timeout(const json::Value& body) {
+    using Timeout = std::optional<std::chrono::milliseconds>;
+    const auto* member = body.find("timeout");
+    if (member == nullptr || member->is_null()) return Timeout();
+    const bool typed = member->if_string() != nullptr || member->if_integer() != nullptr;
+    const auto timeout = typed ? parse_duration(member->scalar())
+                               : Result<std::chrono::milliseconds>(bad("must be text or seconds"));
+    if (!timeout) return bad("invalid timeout", timeout.error().message);
+    return Timeout(*timeout);
 }
 
 }  // namespace
@@ -118,6 +131,13 @@ Result<std::vector<Target>> read_hosts(const json::Value* body, bool required) {
     return targets;
 }
 
+Result<bool> read_async(const json::Value& body) {
+    const auto* async = body.find("async");
+    if (async == nullptr || async->is_null()) return false;
+    if (async->if_bool() == nullptr) return bad("async must be true or false");
+    return *async->if_bool();
+}
+
 Result<RunRequest> read_run(const ApiCall& call, const json::Value& body) {
     const auto* script = body.find("script");
     const std::string name = script != nullptr && script->if_string() != nullptr ? *script->if_string() : "";
@@ -125,6 +145,7 @@ Result<RunRequest> read_run(const ApiCall& call, const json::Value& body) {
     // The agent's rules for arguments hold here too: numbers and booleans become text as there.
     TRY(RunRequest request, RunRequest::from_json(body));
     if (!request.problem.empty()) return bad(request.problem);
+    TRY(request.timeout, read_timeout(body));
     request.reqid = new_reqid();
     request.username = call.username;
     request.token = call.token;

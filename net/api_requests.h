@@ -25,6 +25,7 @@ bool is_acceptable_content(const HttpMessage& request);
 Result<const json::Value*> required_body(const ApiCall& call);
 // `required`: a missing "hosts" is an error; else the result is then empty.
 Result<std::vector<Target>> read_hosts(const json::Value* body, bool required);
+Result<bool> read_async(const json::Value& body);
 Result<RunRequest> read_run(const ApiCall& call, const json::Value& body);
 
 }  // namespace ctrlexec

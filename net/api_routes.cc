@@ -8,8 +8,10 @@
 #include "core/log.h"
 #include "core/target.h"
 #include "core/utf8.h"
+#include "net/api_async.h"
 #include "net/api_dispatch.h"
 #include "net/api_documents.h"
+#include "net/api_events.h"
 #include "net/api_requests.h"
 
 namespace ctrlexec {
@@ -37,13 +39,14 @@ asio::awaitable<HttpAnswer> readyz(Call call) {
 
 struct Route {
     std::string_view method;
-    std::string_view path;  // a "{…}" at its end takes one segment
+    std::string_view path;  // "{…}" in it takes one segment
     Handler answer;
     bool open = false;  // without the auth check
 };
 
-constexpr std::array<Route, 13> routes{{
+constexpr std::array<Route, 15> routes{{
     {"GET", "/", index},
+    {"POST", "/cancel/{reqid}", api_cancel},
     {"GET", "/discovery", api_discovery},
     {"POST", "/discovery", api_discovery},
     {"GET", "/docs", api_docs},
@@ -55,14 +58,18 @@ constexpr std::array<Route, 13> routes{{
     {"POST", "/ping", api_ping},
     {"GET", "/readyz", readyz, true},
     {"POST", "/run", api_run},
+    {"GET", "/runs/{reqid}/events", api_events},
     {"GET", "/status/{reqid}", api_status},
 }};
 
 bool matches(std::string_view pattern, std::string_view path) {
     const auto brace = pattern.find('{');
     if (brace == std::string_view::npos) return pattern == path;
-    return path.size() > brace && path.substr(0, brace) == pattern.substr(0, brace) &&
-           path.find('/', brace) == std::string_view::npos;
+    const std::string_view rest = pattern.substr(pattern.find('}') + 1);
+    if (path.size() <= brace + rest.size() || path.substr(0, brace) != pattern.substr(0, brace) ||
+        !path.ends_with(rest))
+        return false;
+    return path.substr(brace, path.size() - rest.size() - brace).find('/') == std::string_view::npos;
 }
 
 const Route* find_route(std::string_view method, std::string_view path) {

@@ -9,6 +9,7 @@
 #include "core/idempotency.h"
 #include "core/log.h"
 #include "core/run_store.h"
+#include "core/submitted_runs.h"
 #include "core/timestamp.h"
 #include "net/api_routes.h"
 #include "net/http_session.h"
@@ -125,6 +126,7 @@ asio::awaitable<void> ApiServer::purge_loop() {
     for (;;) {
         std::function<Result<bool>()> work = [config = snapshot_->config]() -> Result<bool> {
             TRY_DO(RunStore(config.runs_dir()).purge(now_seconds()));
+            TRY_DO(SubmittedRuns(config.runs_dir()).purge(now_seconds()));
             TRY_DO(IdempotencyStore(config.idempotency_dir()).purge(now_seconds()));
             return true;
         };
@@ -162,6 +164,7 @@ asio::awaitable<int> ApiServer::serve() {
     co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     // New connections are still taken meanwhile, so that /readyz can say why nothing else is.
     state_->stopping = true;
+    state_->events.wake_all();
     const bool drained =
         co_await state_->wait_for_dispatches(std::chrono::seconds(snapshot_->config.shutdown_grace));
     listener_->stop();

@@ -95,6 +95,11 @@ RunResult ended_unseen(bool accepted) {
 
 }  // namespace
 
+void WatchedRun::abandon() {
+    abandoned_ = true;
+    if (wake_ != nullptr) wake_->cancel();
+}
+
 AsyncRuns::AsyncRuns(Runtime& runtime, std::shared_ptr<const Dispatch> dispatch,
                      const DispatcherConfig& config)
     : runtime_(&runtime), dispatch_(std::move(dispatch)), config_(config) {}
@@ -211,7 +216,7 @@ asio::awaitable<void> AsyncRuns::ask_one(Watched watched, std::size_t i, std::ch
     Target target = host.target;
     const auto body = co_await dispatch_->put_question(std::move(target), std::move(question));
     auto state = body ? job_state(*body) : Result<JobState>(body.error());
-    if (watched->abandoned || host.state == State::done) co_return;
+    if (watched->abandoned() || host.state == State::done) co_return;
     if (state && !state->result && (state->kind == Kind::done || state->kind == Kind::lost))
         state = fail(Errc::bad_answer, "the agent's answer lacks the result");
     HostNote& note = watched->notes[i];
@@ -225,13 +230,17 @@ asio::awaitable<void> AsyncRuns::ask_one(Watched watched, std::size_t i, std::ch
         host.state = State::accepted;
         co_return;
     }
-    RunResult result = unknown ? ended_unseen(host.state == State::accepted) : std::move(*state->result);
-    host.result = named(std::move(result), *watched, i);
+    settle(*watched, i, unknown ? ended_unseen(host.state == State::accepted) : std::move(*state->result));
+}
+
+void AsyncRuns::settle(WatchedRun& watched, std::size_t i, RunResult result) const {
+    SubmittedHost& host = watched.run.hosts[i];
+    host.result = named(std::move(result), watched, i);
     host.state = State::done;
-    watched->unsaved_ = true;
+    watched.unsaved_ = true;
     log_result(host.result);
-    if (watched->on_result) watched->on_result(host.result);
-    if (watched->wake_ != nullptr) watched->wake_->cancel();
+    if (watched.on_result) watched.on_result(host.result);
+    if (watched.wake_ != nullptr) watched.wake_->cancel();
 }
 
 // Until it is done, or its turn is over.
@@ -239,10 +248,17 @@ asio::awaitable<void> AsyncRuns::ask_for_long(Watched watched, std::size_t i,
                                               std::chrono::seconds turn) const {
     const auto begun = Clock::now();
     std::chrono::milliseconds time = first_pause;
-    while (!watched->abandoned) {
+    while (!watched->abandoned()) {
         const auto before = Clock::now();
-        co_await ask_one(watched, i, std::min(turn, longest_poll));
-        if (watched->run.hosts[i].state == State::done || Clock::now() - begun >= turn) co_return;
+        if (watched->on_output) {
+            std::function<bool()> unwanted = [watched, begun, turn] {
+                return watched->abandoned() || Clock::now() - begun >= turn;
+            };
+            co_await follow_one(watched, i, std::move(unwanted));
+        } else {
+            co_await ask_one(watched, i, std::min(turn, longest_poll));
+        }
+        if (watched->run.is_done(i) || Clock::now() - begun >= turn) co_return;
         // An agent that cannot be asked, or that does not know how to wait, is not asked without a pause.
         const bool at_once = Clock::now() - before < std::chrono::seconds(1);
         if (at_once) co_await pause(time);
@@ -252,7 +268,7 @@ asio::awaitable<void> AsyncRuns::ask_for_long(Watched watched, std::size_t i,
 
 asio::awaitable<void> AsyncRuns::ask_until_done(std::shared_ptr<const AsyncRuns> runs, Watched watched) {
     const int parallel = runs->config_.max_parallel;
-    while (!watched->run.done() && !watched->abandoned) {
+    while (!watched->run.done() && !watched->abandoned()) {
         // Many hosts have to share the connections that there may be at the same time.
         const auto pending = static_cast<int>(watched->run.pending().size());
         const auto turn = pending <= parallel
@@ -273,11 +289,11 @@ asio::awaitable<void> AsyncRuns::wait(Watched watched, std::chrono::milliseconds
     std::error_code ignored;
     for (;;) {
         co_await save(watched);
-        if (watched->run.done() || wake.expiry() <= Clock::now()) break;
+        if (watched->run.done() || watched->abandoned() || wake.expiry() <= Clock::now()) break;
         if (watched->unsaved_) continue;
         co_await wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    watched->abandoned = true;
+    watched->abandoned_ = true;
     watched->wake_ = nullptr;
     co_await save(watched);
 }

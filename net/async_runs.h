@@ -11,6 +11,7 @@
 
 #include "core/dispatcher_config.h"
 #include "core/file.h"
+#include "core/follow_line.h"
 #include "core/submitted_runs.h"
 #include "net/dispatch.h"
 #include "net/run_calls.h"
@@ -20,8 +21,9 @@ namespace ctrlexec {
 
 // What is known of a host beside SubmittedHost.
 struct HostNote {
-    JobState state;       // as the agent last said it
-    std::string problem;  // why it could not be asked the last time
+    JobState state;                                  // as the agent last said it
+    std::string problem;                             // why it could not be asked the last time
+    std::uint64_t output_seen = 0, errors_seen = 0;  // of what is followed: where it goes on
 };
 
 // A run that is looked at; shared by the coroutines that ask its hosts.
@@ -30,10 +32,16 @@ struct WatchedRun {
     std::vector<HostNote> notes;  // one for each host
     // Each result once, when it arrives.
     std::function<void(const RunResult&)> on_result;
-    bool abandoned = false;  // nobody wants to hear of it any more
+    // When it is set, wait() follows what the scripts print.
+    OnOutput on_output;
+
+    // Nobody wants to hear of it any more: wait() returns at once.
+    void abandon();
+    bool abandoned() const { return abandoned_; }
 
   private:
     friend class AsyncRuns;
+    bool abandoned_ = false;
     bool unsaved_ = false;
     asio::steady_timer* wake_ = nullptr;  // of who waits; lives in his frame, until abandoned
 };
@@ -67,13 +75,15 @@ class AsyncRuns {
 
   private:
     using Watched = std::shared_ptr<WatchedRun>;
-    asio::awaitable<void> each_pending(Watched watched,
-                                       std::function<asio::awaitable<void>(std::size_t)> work) const;
     asio::awaitable<void> submit_one(Watched watched, std::size_t i,
                                      std::shared_ptr<const RunRequest> request,
                                      std::function<void(const RunResult&)> on_problem) const;
     asio::awaitable<void> ask_one(Watched watched, std::size_t i, std::chrono::seconds wait) const;
+    void settle(WatchedRun& watched, std::size_t i, RunResult result) const;
+    asio::awaitable<void> each_pending(Watched watched,
+                                       std::function<asio::awaitable<void>(std::size_t)> work) const;
     asio::awaitable<void> ask_for_long(Watched watched, std::size_t i, std::chrono::seconds turn) const;
+    asio::awaitable<void> follow_one(Watched watched, std::size_t i, std::function<bool()> unwanted) const;
     static asio::awaitable<void> ask_until_done(std::shared_ptr<const AsyncRuns> runs, Watched watched);
     asio::awaitable<void> pause(std::chrono::milliseconds time) const;
     asio::awaitable<void> save(Watched watched) const;

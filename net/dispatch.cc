@@ -61,6 +61,32 @@ T result_of(const Result<std::string>& body) {
     return result;
 }
 
+// A run's answer that came as a stream of lines.
+struct FollowedAnswer {
+    bool any = false;
+    std::string result;
+    std::optional<Error> problem;
+
+    void take(const std::string& host, std::string_view text, const OnOutput& on_output) {
+        any = true;
+        const auto line = FollowLine::parse(text);
+        if (!line) {
+            problem = line.error();
+        } else if (line->result) {
+            result = json::dump(*line->result);
+        } else if (!line->heartbeat()) {
+            on_output(host, *line);
+        }
+    }
+
+    Result<std::string> answer(Result<std::string> body) {
+        if (!result.empty()) return std::move(result);
+        if (!any || !body) return body;  // a refusal, which is no stream; or it broke
+        if (problem) return *problem;
+        return fail(Errc::bad_answer, "the agent's stream ended without the result");
+    }
+};
+
 // It is the agent that does not, although it could not say so.
 void refuse(RunResult& result, std::string why) {
     result.failure.reset();
@@ -229,6 +255,8 @@ asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> addr
     call.read_timeout = question.read_timeout;
     if (call.read_timeout.count() == 0) call.read_timeout = std::chrono::seconds(config_.read_timeout);
     call.repeatable = question.repeatable;
+    call.on_line = std::move(question.on_line);
+    call.unwanted = std::move(question.unwanted);
     const auto peer = std::make_shared<PeerIdentity>();
     if (where.agent) {
         call.accept = [this, agent = *where.agent, peer](PeerIdentity seen) {
@@ -264,11 +292,32 @@ asio::awaitable<Result<json::Value>> Dispatch::ask(Target target, std::string pa
     co_return reply_of(answer);
 }
 
+// The body of an answer to POST /run, however it came.
+asio::awaitable<Result<std::string>> Dispatch::run_answer(std::string host, Result<Destination> address,
+                                                          std::shared_ptr<const RunRequest> request,
+                                                          OnOutput on_output) const {
+    const std::chrono::seconds patience(config_.read_timeout);
+    if (on_output) {
+        const auto followed = std::make_shared<FollowedAnswer>();
+        AgentQuestion question = follow_run_question(*request, patience);
+        question.on_line = [followed, host, on_output](std::string_view line) {
+            followed->take(host, line, on_output);
+        };
+        Result<Destination> where = address;
+        auto body = co_await exchange(std::move(where), std::move(question));
+        // An agent of the old kind tells everything at the end.
+        const bool cannot = !body && body.error().code == Errc::not_found && !request->timeout;
+        if (!cannot) co_return followed->answer(std::move(body));
+    }
+    AgentQuestion question = run_question(*request, patience);
+    co_return co_await exchange(std::move(address), std::move(question));
+}
+
 asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<Destination> address,
-                                             std::shared_ptr<const RunRequest> request) const {
+                                             std::shared_ptr<const RunRequest> request,
+                                             OnOutput on_output) const {
     const auto start = Clock::now();
-    AgentQuestion question = run_question(*request, std::chrono::seconds(config_.read_timeout));
-    const auto body = co_await exchange(std::move(address), std::move(question));
+    const auto body = co_await run_answer(host, std::move(address), request, std::move(on_output));
     RunResult result = result_of<RunResult>(body);
     result.still_running = result.failure == Errc::still_running;
     if (result.failure == Errc::not_found)
@@ -298,12 +347,13 @@ asio::awaitable<PingResult> Dispatch::ping_one(std::string host, Result<Destinat
 }
 
 asio::awaitable<void> Dispatch::run(std::vector<Target> targets, std::shared_ptr<const RunRequest> request,
-                                    HostLocks locks, std::function<void(RunResult)> on_result) const {
+                                    HostLocks locks, std::function<void(RunResult)> on_result,
+                                    OnOutput on_output) const {
     std::map<std::string, int> left;  // results to come for each host
     for (const auto& target : targets) ++left[target.host];
     std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work =
         [&](std::size_t i, Result<Destination> address) -> asio::awaitable<void> {
-        RunResult result = co_await run_one(targets[i].host, std::move(address), request);
+        RunResult result = co_await run_one(targets[i].host, std::move(address), request, on_output);
         on_result(std::move(result));
         if (--left[targets[i].host] == 0 && locks.erase(targets[i].host) != 0)
             log_lock("lock-release", targets[i].host, *request);

@@ -11,6 +11,7 @@
 #include "core/auth_request.h"
 #include "core/dispatcher_config.h"
 #include "core/file.h"
+#include "core/follow_line.h"
 #include "core/host_result.h"
 #include "core/registry.h"
 #include "core/run_request.h"
@@ -29,6 +30,8 @@ struct LockAttempt {
     HostLocks held;                      // empty when there is a conflict
     std::vector<std::string> conflicts;  // "host:script" of each lock that another run holds
 };
+
+using OnOutput = std::function<void(const std::string& host, const FollowLine&)>;
 
 class Dispatch {
   public:
@@ -52,8 +55,10 @@ class Dispatch {
     // Each result is handed over as it comes, in completion order, one for every target. A host's lock is
     // released when its last result has been handed over. With a time limit in the request an agent that
     // cannot keep it has refused.
+    // `on_output` (may be empty) hears meanwhile of what the script prints, where the agent can tell it.
     asio::awaitable<void> run(std::vector<Target> targets, std::shared_ptr<const RunRequest> request,
-                              HostLocks locks, std::function<void(RunResult)> on_result) const;
+                              HostLocks locks, std::function<void(RunResult)> on_result,
+                              OnOutput on_output = nullptr) const;
     asio::awaitable<void> ping(std::vector<Target> targets, std::string reqid,
                                std::function<void(PingResult)> on_result) const;
 
@@ -80,7 +85,10 @@ class Dispatch {
         std::vector<Target> targets,
         std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work) const;
     asio::awaitable<RunResult> run_one(std::string host, Result<Destination> address,
-                                       std::shared_ptr<const RunRequest> request) const;
+                                       std::shared_ptr<const RunRequest> request, OnOutput on_output) const;
+    asio::awaitable<Result<std::string>> run_answer(std::string host, Result<Destination> address,
+                                                    std::shared_ptr<const RunRequest> request,
+                                                    OnOutput on_output) const;
     asio::awaitable<PingResult> ping_one(std::string host, Result<Destination> address,
                                          std::string reqid) const;
     asio::awaitable<DiscoveryResult> discover_one(std::string host, Result<Destination> address) const;

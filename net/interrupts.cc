@@ -53,13 +53,14 @@ std::string names_of(const std::vector<Target>& targets) {
 
 asio::awaitable<void> carry_out(Shared shared, std::shared_ptr<const Dispatch> dispatch,
                                 std::shared_ptr<const RunRequest> request, HostLocks locks,
-                                std::function<void(const RunResult&)> on_result) {
+                                std::function<void(const RunResult&)> on_result, OnOutput on_output) {
     std::function<void(RunResult)> hand_over = [shared, on_result](const RunResult& result) {
         --shared->left[result.host];
         on_result(result);
     };
     std::vector<Target> targets = shared->targets;
-    co_await dispatch->run(std::move(targets), std::move(request), std::move(locks), std::move(hand_over));
+    co_await dispatch->run(std::move(targets), std::move(request), std::move(locks), std::move(hand_over),
+                           std::move(on_output));
     shared->done = true;
     shared->wake.cancel();
 }
@@ -120,7 +121,7 @@ RunResult unseen(const Interruptible& shared, const Target& target, const std::s
 asio::awaitable<bool> run_interruptibly(Runtime& runtime, std::shared_ptr<const AsyncRuns> runs,
                                         std::shared_ptr<const Dispatch> dispatch, std::vector<Target> targets,
                                         std::shared_ptr<const RunRequest> request, HostLocks locks,
-                                        std::function<void(const RunResult&)> on_result,
+                                        std::function<void(const RunResult&)> on_result, OnOutput on_output,
                                         std::function<void(std::string)> say) {
     const auto shared = std::make_shared<Interruptible>(runtime);
     shared->runs = std::move(runs);
@@ -135,7 +136,8 @@ asio::awaitable<bool> run_interruptibly(Runtime& runtime, std::shared_ptr<const 
         std::function<void()> action = [shared] { interrupted(shared); };
         runtime.spawn(on_each_signal(signals, std::move(action)));
     }
-    runtime.spawn(carry_out(shared, std::move(dispatch), request, std::move(locks), on_result));
+    runtime.spawn(
+        carry_out(shared, std::move(dispatch), request, std::move(locks), on_result, std::move(on_output)));
     std::error_code ignored;
     while (!shared->done && shared->wake.expiry() > Clock::now())
         co_await shared->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));

@@ -13,6 +13,7 @@ namespace {
 using Kind = JobState::Kind;
 
 constexpr std::chrono::seconds beyond_the_limit{60};  // for the end of the script, and its answer
+constexpr std::chrono::seconds least_silence{30};     // agents say something every ten seconds
 constexpr std::size_t max_answer = 256u << 20;        // as of a run
 constexpr std::array<std::string_view, 5> words{"running", "cancelling", "done", "lost", "unknown"};
 
@@ -34,12 +35,6 @@ std::string time_taken(const json::Value& result) {
     return fmt::format("{}ms", std::clamp<std::int64_t>(seconds, 0, INT64_MAX / 1000) * 1000);
 }
 
-Result<RunResult> result_in(const json::Value& value) {
-    TRY(RunResult result, RunResult::from_json(value));
-    result.rtt = time_taken(value);
-    return result;
-}
-
 Error no_state() {
     return fail(Errc::bad_answer, "the agent's answer does not say how the run stands");
 }
@@ -59,6 +54,25 @@ AgentQuestion run_question(const RunRequest& request, std::chrono::seconds read_
     question.body = json::dump(request_in_mode(request, "wait"));
     question.read_timeout =
         std::max<std::chrono::milliseconds>(read_timeout, *request.timeout + beyond_the_limit);
+    return question;
+}
+
+AgentQuestion follow_run_question(const RunRequest& request, std::chrono::seconds read_timeout) {
+    AgentQuestion question;
+    question.repeatable = false;
+    question.path = "/runs";
+    question.body = json::dump(request_in_mode(request, "follow"));
+    question.read_timeout = std::max(read_timeout, least_silence);
+    return question;
+}
+
+AgentQuestion follow_question(const std::string& reqid, std::uint64_t output_from, std::uint64_t errors_from,
+                              std::chrono::seconds read_timeout) {
+    AgentQuestion question;
+    question.path = "/follow";
+    question.body =
+        json::dump(json::Object{{"reqid", reqid}, {"stdout", output_from}, {"stderr", errors_from}});
+    question.read_timeout = std::max(read_timeout, least_silence);
     return question;
 }
 
@@ -90,13 +104,19 @@ std::string_view word(Kind kind) {
     return words[static_cast<std::size_t>(kind)];
 }
 
+Result<RunResult> job_result(const json::Value& value) {
+    TRY(RunResult result, RunResult::from_json(value));
+    result.rtt = time_taken(value);
+    return result;
+}
+
 Result<JobState> job_state(std::string_view body) {
     const auto value = json::parse(body, max_answer);
     if (!value || value->if_object() == nullptr)
         return fail(Errc::bad_answer, "the agent's answer is not a JSON object");
     JobState state;
     if (value->find("state") == nullptr) {
-        TRY(state.result, result_in(*value));
+        TRY(state.result, job_result(*value));
         if (state.result->ok()) return no_state();  // it must not run and be done at once
         state.kind = Kind::done;
         return state;
@@ -109,7 +129,7 @@ Result<JobState> job_state(std::string_view body) {
     state.errors_bytes = static_cast<std::uint64_t>(count_of(*value, "stderr_bytes"));
     const auto* result = value->find("result");
     if (result == nullptr) return state;
-    TRY(state.result, result_in(*result));
+    TRY(state.result, job_result(*result));
     if (state.kind == Kind::lost) state.result->lost = true;
     return state;
 }

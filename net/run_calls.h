@@ -18,6 +18,12 @@ namespace ctrlexec {
 // POST /run; with a time limit POST /runs, which old agents do not know (Errc::not_found).
 AgentQuestion run_question(const RunRequest& request, std::chrono::seconds read_timeout);
 
+// POST /runs too, but the answer is a stream of FollowLines, the last of which holds the result.
+AgentQuestion follow_run_question(const RunRequest& request, std::chrono::seconds read_timeout);
+// POST /follow: such a stream of a run in the background, from these offsets of its output on.
+AgentQuestion follow_question(const std::string& reqid, std::uint64_t output_from, std::uint64_t errors_from,
+                              std::chrono::seconds read_timeout);
+
 // A run that goes on when the connection has ended. May be asked again: it is the same run.
 AgentQuestion submit_question(const RunRequest& request);
 
@@ -44,6 +50,9 @@ std::string_view word(JobState::Kind kind);
 
 // From the body of a 2xx answer. A refusal of a submission is a result, and so of kind done.
 Result<JobState> job_state(std::string_view body);
+
+// Of a run in the background: its time is what the agent says.
+Result<RunResult> job_result(const json::Value& value);
 
 // What a result says of an agent that does not know the route.
 std::string too_old(std::string_view host, std::string_view what_it_cannot);

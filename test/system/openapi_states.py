@@ -49,7 +49,7 @@ class ApiStates(Deployment):
         self.hold, self.started = self.directory / "hold", self.directory / "started"
         self.gate = self.directory / "gate"
         os.mkfifo(self.gate)
-        agent = self.paired_agent("web-01")
+        agent = self.paired_agent("web-01", state_dir=self.directory / "agent-state")
         agent.script("check-disk", f"#!/bin/sh\necho ok\n[ ! -e {self.hold} ] || {{ : >{self.started}; read x <{self.gate}; }}\n")
         agent.serve()
         self._register("web-01", agent.daemon.port)
@@ -135,7 +135,7 @@ class ApiStates(Deployment):
     def running(self, api, document):
         """While a script runs."""
         run = document.operation("run")
-        [body] = run.body_examples()
+        body = run.body_examples()[0]
         self.started.unlink(missing_ok=True)
         self.hold.touch()
         answers = []
@@ -238,7 +238,7 @@ class Walk:
             if "Idempotency-Key" not in {each["name"] for each in operation.parameters}:
                 continue
             key = {"Idempotency-Key": "openapi"}
-            [body] = operation.body_examples()
+            body = operation.body_examples()[0]
             for other in (body, body, {**body, "args": ["other"]}):
                 answer = self._send(api, operation, operation.method, operation.example_target(), other, key)
             if (answer.status, answer.header("idempotency-replayed")) != (422, None):

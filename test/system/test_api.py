@@ -87,7 +87,7 @@ class Api(unittest.TestCase):
         self.assertEqual(status, 200)
         self.assertAlmostEqual(stored.pop("completed"), time.time(), delta=60)
         self.assertEqual(stored, {"ok": True, "reqid": body["reqid"], "script": "show", "hosts": ["127.0.0.1"],
-                                  "results": body["results"]})
+                                  "results": body["results"], "status": "done", "pending": []})
         path = self.deployment.state / "runs" / f"{body['reqid']}.json"
         self.assertEqual(path.stat().st_mode & 0o7777, 0o640)
 

@@ -49,6 +49,8 @@ class Background(Case):
             agent.script("wait", f"#!/bin/sh\necho {agent.name} $1\necho ran >>{cls.ledger}\n"
                                  f"until [ -e {cls.go}$1 ]; do sleep 0.02; done\nexit ${{1:-0}}\n")
             agent.script("quick", "#!/bin/sh\ncat\n")
+            agent.script("talks", f"#!/bin/sh\necho {agent.name} begins\necho {agent.name} complains >&2\n"
+                                  f"until [ -e {cls.go} ]; do sleep 0.02; done\nprintf '{agent.name} ends'\n")
             agent.script("one", f"#!/bin/sh\necho {agent.name}\n"
                                 f"[ {agent.name} = web-01 ] || until [ -e {cls.go} ]; do sleep 0.02; done\n")
             agent.serve()
@@ -162,6 +164,20 @@ class Background(Case):
         self.assertEqual([each["state"] for each in self.deployment.json("cancel", reqid)["hosts"]], ["done", "done"])
         unknown = self.deployment.json("cancel", "00c9845e0001ab42", self.first, check=FAILED)
         self.assertEqual(unknown["hosts"], [{"host": "127.0.0.1", "state": "unknown"}])
+
+    def test_output_is_followed_from_its_beginning(self):
+        reqid = self.begin(self.first, self.second, "talks")
+        with self.deployment.start(self.deployment.argv("wait", reqid, "--follow"), "wait") as waiting:
+            for host, name in (("127.0.0.1", "web-01"), ("localhost", "web-02")):
+                waiting.wait_output(rf"^{host} \| {name} begins$")
+                waiting.wait_output(rf"^{host} ! {name} complains$")
+            self.assertNotIn("==>", waiting.output)
+            self.go.touch()
+            self.assertEqual(waiting.wait_exit(), 0, waiting.describe())
+        for host, name in (("127.0.0.1", "web-01"), ("localhost", "web-02")):
+            self.assertRegex(waiting.output, rf"(?m)^{host} \| {name} ends$")
+            self.assertRegex(waiting.output, rf"(?m)^==> {host}  \[OK  exit:0  ")
+            self.assertEqual(waiting.output.count(f"{name} begins"), 1)
 
     def test_agent_may_be_restarted(self):
         reqid = self.begin(self.first, "wait")
