@@ -140,14 +140,14 @@ asio::awaitable<HttpAnswer> lock_and_run(Call call, std::vector<Target> targets,
                                          std::shared_ptr<const RunRequest> request, bool background,
                                          ClaimKey claim) {
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
-    auto locks = co_await call->snapshot->dispatch->lock(targets, request);
+    const auto use = background ? Dispatch::LockUse::look : Dispatch::LockUse::hold;
+    auto locks = co_await call->snapshot->dispatch->lock(targets, request, use);
     if (!locks) co_return api_failed("the locks cannot be used", locks.error());
     if (!locks->conflicts.empty()) co_return locked(locks->conflicts);
     if (claim) {
         if (auto used = co_await claim()) co_return std::move(*used);
     }
     log_dispatch(*request, targets);
-    // The locks are held until all agents have answered.
     if (background) co_return co_await submit_run(call, std::move(targets), request);
     co_return co_await carry_out(call, std::move(targets), request, std::move(locks->held));
 }
