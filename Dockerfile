@@ -28,7 +28,8 @@ RUN ./dev build
 FROM build AS layout
 RUN set -e; mkdir -p /image/usr/bin; cp build/release/ctrl-exec /image/usr/bin/; \
     for link in $(/image/usr/bin/ctrl-exec --list-links); do ln -s ctrl-exec "/image/usr/bin/$link"; done; \
-    for volume in etc/ctrl-exec var/lib/ctrl-exec etc/ctrl-exec-agent opt/ctrl-exec-scripts; do \
+    for volume in etc/ctrl-exec var/lib/ctrl-exec etc/ctrl-exec-agent opt/ctrl-exec-scripts \
+            var/lib/ctrl-exec-agent; do \
         mkdir -p "/image/volumes/$volume"; chmod 1777 "/image/volumes/$volume"; \
     done
 
@@ -60,7 +61,7 @@ ENTRYPOINT ["/dispatcher-entrypoint.sh"]
 FROM alpine AS agent
 ENV ROLE=agent
 EXPOSE 7443
-VOLUME ["/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts"]
+VOLUME ["/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts", "/var/lib/ctrl-exec-agent"]
 ENTRYPOINT ["/agent-entrypoint.sh"]
 
 # --- the default: the program alone, for both roles (ROLE=dispatcher, ROLE=agent) --------------------------------
@@ -74,6 +75,7 @@ COPY --from=layout /image/volumes/ /
 USER 7440:7440
 STOPSIGNAL SIGTERM
 EXPOSE 7443 7444 7445
-VOLUME ["/etc/ctrl-exec", "/var/lib/ctrl-exec", "/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts"]
+VOLUME ["/etc/ctrl-exec", "/var/lib/ctrl-exec", "/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts", \
+        "/var/lib/ctrl-exec-agent"]
 HEALTHCHECK --interval=10s --timeout=10s --start-period=30s CMD ["/usr/bin/ctrl-exec", "healthcheck"]
 ENTRYPOINT ["/usr/bin/ctrl-exec"]

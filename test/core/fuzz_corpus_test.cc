@@ -23,7 +23,7 @@ struct Harness {
 const Harness harnesses[] = {
     {"auth_policy", fuzz_auth_policy}, {"certificate", fuzz_certificate},
     {"config", fuzz_config},           {"csr", fuzz_csr},
-    {"job_files", fuzz_job_files}, {"ring_file", fuzz_ring_file},
+    {"job_files", fuzz_job_files},     {"ring_file", fuzz_ring_file},
     {"serial_list", fuzz_serial_list}, {"target", fuzz_target},
     {"wire_json", fuzz_wire_json},
 };

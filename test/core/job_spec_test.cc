@@ -67,8 +67,8 @@ TEST_CASE("a specification without credentials runs as we do, and half of them a
     REQUIRE(JobSpec::parse(text));
     CHECK_FALSE(JobSpec::parse(text)->plan.credentials);
     const std::string none = "\"credentials\":null";
-    for (const char* other : {"\"credentials\":{}", "\"credentials\":{\"uid\":5,\"gid\":5}", "\"credentials\":[]",
-                              "\"credentials\":5", "\"x\":0"}) {
+    for (const char* other : {"\"credentials\":{}", "\"credentials\":{\"uid\":5,\"gid\":5}",
+                              "\"credentials\":[]", "\"credentials\":5", "\"x\":0"}) {
         std::string changed = text;
         changed.replace(changed.find(none), none.size(), other);
         CHECK_FALSE_MESSAGE(JobSpec::parse(changed), other);

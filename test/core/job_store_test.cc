@@ -182,11 +182,13 @@ TEST_CASE("a report has the members of a run's answer") {
     auto output = RingWriter::create(job.output_path(), 8);
     REQUIRE(output);
     REQUIRE(output->add("0123456789"));
-    CHECK(json::dump(job_running_report(job, record().key)) ==
-          R"({"status":"ok","state":"running","reqid":"0123456789abcdef","script":"backup","stdout_bytes":10,"stderr_bytes":0})");
+    CHECK(
+        json::dump(job_running_report(job, record().key)) ==
+        R"({"status":"ok","state":"running","reqid":"0123456789abcdef","script":"backup","stdout_bytes":10,"stderr_bytes":0})");
     const json::Value report = job_end_report(job, record().key, ended(3));
     CHECK(report.text("state") == "done");
-    CHECK(json::dump(*report.find("result")) ==
-          R"({"script":"backup","exit":3,"stdout":"0123\n[ctrl-exec: 2 bytes left out]\n6789","stdout_truncated":true,)"
-          R"("stdout_bytes":10,"stderr":"","started":1700000001,"ended":1700000002,"reqid":"0123456789abcdef"})");
+    CHECK(
+        json::dump(*report.find("result")) ==
+        R"({"script":"backup","exit":3,"stdout":"0123\n[ctrl-exec: 2 bytes left out]\n6789","stdout_truncated":true,)"
+        R"("stdout_bytes":10,"stderr":"","started":1700000001,"ended":1700000002,"reqid":"0123456789abcdef"})");
 }

@@ -110,7 +110,8 @@ TEST_CASE("a reader never gets bytes of another place while the writer goes on")
     bool right = true;
     while (at < all && right) {
         const auto part = reader.read(at, 5000);
-        right = part && part->offset >= at && part->bytes == stream(part->offset, part->offset + part->bytes.size());
+        right = part && part->offset >= at &&
+                part->bytes == stream(part->offset, part->offset + part->bytes.size());
         if (right) at = part->offset + part->bytes.size();
     }
     writing.join();

@@ -1,5 +1,5 @@
-// The files of a job and what its supervisor is handed: whatever they hold, what is read of them is sound, and
-// written again it is the same.
+// The files of a job and what its supervisor is handed: whatever they hold, what is read of them is sound,
+// and written again it is the same.
 #include <string>
 
 #include "core/job_record.h"

@@ -1,5 +1,5 @@
-// Output files of jobs. The input is such a file; and it is what a script prints, in pieces: then what is read
-// must be what core/bounded_output keeps of it.
+// Output files of jobs. The input is such a file; and it is what a script prints, in pieces: then what is
+// read must be what core/bounded_output keeps of it.
 #include <unistd.h>
 
 #include <cstdlib>
