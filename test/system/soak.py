@@ -7,6 +7,7 @@ may stand there twice. `soak.py MINUTES [SEED]`, or `./dev soak MINUTES`; CTRL_E
 """
 
 import collections
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -69,8 +70,8 @@ class Soak:
 
     submitters = 6
 
-    def __init__(self, deployment, agents, seed):
-        self.deployment, self.agents, self.seed = deployment, agents, seed
+    def __init__(self, deployment, agents, seed, pause=0.0):
+        self.deployment, self.agents, self.seed, self.pause = deployment, agents, seed, pause
         self.tally = Tally()
         self.stopping = threading.Event()
         self.reckoning = False  # from then on nothing is killed any more
@@ -154,6 +155,7 @@ class Soak:
             kinds.append(self.submit_by_api)
         while not self.stopping.is_set():
             chance.choice(kinds)(chance)
+            self.stopping.wait(chance.uniform(0, 2 * self.pause))
 
     # --- kills ---
 
@@ -230,13 +232,16 @@ class Soak:
     def codes(self):
         return dict(line.split() for agent in self.agents for line in agent.ledger_lines())
 
+    def ask_twice(self, reqid):
+        chance = random.Random(reqid)
+        return (self.command(chance, "wait", "--json", "--timeout", str(LONG), reqid),
+                self.command(chance, "status", "--json", reqid))
+
     def reckon(self):
-        problems, chance = [], random.Random(self.seed)
-        records = self.records()
-        outcomes = {}
-        for reqid in records:
-            first = self.command(chance, "wait", "--json", "--timeout", str(LONG), reqid)
-            again = self.command(chance, "status", "--json", reqid)
+        problems, outcomes, records = [], {}, list(self.records())
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            answers = list(pool.map(self.ask_twice, records))
+        for reqid, (first, again) in zip(records, answers):
             if first is None or again is None:
                 problems.append(f"{reqid}: no answer")
                 continue
@@ -314,8 +319,8 @@ class SoakedAgent:
         return self.ledger.read_text().splitlines() if self.ledger.exists() else []
 
 
-def soak(seconds, seed, with_api=True):
-    """(problems, what happened)"""
+def soak(seconds, seed, with_api=True, pause=0.0):
+    """(problems, what happened). `pause`: seconds that each thread of the load waits after a request, on average."""
     settings = {"api_port": 0, "api_auth_default": "allow"} if with_api else {}
     with Deployment(**settings) as deployment:
         agents = [SoakedAgent(deployment, number) for number in range(HOSTS)]
@@ -324,7 +329,7 @@ def soak(seconds, seed, with_api=True):
                 agent.agent.pair(listener)
         for agent in agents:
             agent.start()
-        soaked = Soak(deployment, agents, seed)
+        soaked = Soak(deployment, agents, seed, pause)
         problems = soaked.run(seconds, with_api)
         return problems, soaked.tally.counts
 
