@@ -7,8 +7,7 @@ namespace ctrlexec {
 namespace {
 
 constexpr std::size_t reqid_digits = 16;
-constexpr std::size_t max_error =
-    512;  // bytes; escaped sixfold it still fits into the place reserved for the file
+constexpr std::size_t max_text = 256;  // bytes; escaped sixfold they fit into the place reserved for them
 constexpr std::int64_t max_limit = INT64_C(1) << 40;
 
 bool is_reqid(std::string_view text) {
@@ -103,6 +102,7 @@ Result<JobResult> JobResult::from_json(const json::Value& value) {
     result.cancelled = read_flag(value, "cancelled");
     result.lost = read_flag(value, "lost");
     result.error = value.scalar("error");
+    result.warning = value.scalar("warning");
     return result;
 }
 
@@ -121,7 +121,8 @@ json::Value JobResult::to_json() const {
     if (timed_out) value.set("timed_out", true);
     if (cancelled) value.set("cancelled", true);
     if (lost) value.set("lost", true);
-    if (!error.empty()) value.set("error", std::string_view(error).substr(0, max_error));
+    if (!error.empty()) value.set("error", std::string_view(error).substr(0, max_text));
+    if (!warning.empty()) value.set("warning", std::string_view(warning).substr(0, max_text));
     return value;
 }
 

@@ -60,6 +60,7 @@ struct JobResult {
     bool cancelled = false;
     bool lost = false;
     std::string error;         // "" for none
+    std::string warning;       // what went wrong beside it; for the agent's log, which the supervisor has not
     std::int64_t started = 0;  // epoch seconds; 0 when it was never started
     std::int64_t ended = 0;
 

@@ -40,6 +40,12 @@ void log_end(const AgentJob& job, const JobResult& result) {
                {"REASON", result.error},
                {"REQID", job.key.reqid},
                {"SCRIPT", job.script}});
+    if (result.warning.empty()) return;
+    log_event(LogLevel::warning, "job-fail",
+              {{"DISPATCHER", job.key.dispatcher},
+               {"REASON", result.warning},
+               {"REQID", job.key.reqid},
+               {"SCRIPT", job.script}});
 }
 
 void log_problem(const std::string& text) {

@@ -77,6 +77,7 @@ class Supervisor {
     std::optional<RingWriter> output_;
     std::optional<RingWriter> error_;
     std::shared_ptr<ChildRun> child_;
+    std::string warning_;
     bool cancelled_ = false;
     bool going_down_ = false;
 };
@@ -160,8 +161,7 @@ void Supervisor::note_start(std::shared_ptr<ChildRun> run) {
 void Supervisor::store(OutputStream stream, std::string_view bytes) {
     auto& file = stream == OutputStream::output ? output_ : error_;
     if (const auto stored = file->add(bytes); !stored) {
-        log_event(LogLevel::error, "job-output",
-                  {{"JOB", job_.path()}, {"REASON", stored.error().text() + "; the rest is left out"}});
+        warning_ = stored.error().text() + "; the rest of the output is left out";
     }
 }
 
@@ -174,6 +174,9 @@ void Supervisor::conclude(const Result<ChildOutcome>& outcome) {
         store(OutputStream::error, outcome.error().message);
         return end(result);
     }
+    if (outcome->input_timed_out && warning_.empty())
+        warning_ = "it did not read its input before stdin_timeout was over";
+    result.warning = warning_;
     result.timed_out = outcome->timed_out;
     result.cancelled = outcome->cancelled;
     const bool ended_by_us = result.timed_out || result.cancelled;

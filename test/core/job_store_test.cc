@@ -163,6 +163,7 @@ TEST_CASE("an outcome survives its file with everything in it, and a long reason
     result.timed_out = true;
     result.cancelled = true;
     result.error = std::string(5000, '\x01');
+    result.warning = std::string(5000, '\x02');
     const auto text = json::dump(result.to_json());
     CHECK(text.size() < 4096);
     const auto read = JobResult::from_json(*json::parse(text, 1 << 20));

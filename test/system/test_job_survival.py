@@ -463,6 +463,7 @@ class FullDisk(Case):
         agent.serve()
         result = agent.result(agent.accepted("much"))
         self.assertEqual((result["exit"], result["stdout_truncated"], result["stdout_bytes"]), (9, True, 8_000_000))
+        agent.daemon.wait_log("^ACTION=job-fail .*REASON=.*No space left on device.*the rest of the output is left out")
         self.assertRegex(result["stdout"], r"\A(0123456789abcde\n)+.*\n\[ctrl-exec: \d+ bytes left out\]\n\Z")
 
 
