@@ -118,6 +118,9 @@ asio::awaitable<Result<AsyncRuns::Submission>> AsyncRuns::begin(
     }
     watched->notes.resize(watched->run.hosts.size());
     std::function<Result<FileLock>()> work = [directory = config_.runs_dir(), run = watched->run] {
+        // Where no API serves nobody else does it. Failing now it is tried again with the next run.
+        (void)SubmittedRuns(directory).purge(run.submitted);
+        (void)RunStore(directory).purge(run.submitted);
         return SubmittedRuns(directory).create(run);
     };
     CO_TRY(FileLock lock, co_await offload<FileLock>(runtime_->pool(), file_timeout, std::move(work)));

@@ -21,6 +21,8 @@ DISPATCHER = {
     "auth denied": r"REASON=\"bad credentials\" REQUEST=ping RESULT=deny USER=operator",
     "run": rf"EXIT=0 REQID={REQID} RTT=\d+ms SCRIPT=ok TARGET=127\.0\.0\.1",
     "ping": rf"REQID={REQID} RTT=\d+ms STATUS=ok TARGET=127\.0\.0\.1",
+    "run-submit": rf"REQID={REQID} SCRIPT=ok STATE=accepted TARGET=127\.0\.0\.1",
+    "run-cancel": rf"REQID={REQID} STATE=(cancelling|done) TARGET=127\.0\.0\.1",
     "lock-acquire": rf"REQID={REQID} SCRIPT=ok TARGET=127\.0\.0\.1",
     "lock-release": rf"REQID={REQID} SCRIPT=ok TARGET=127\.0\.0\.1",
     "lock-conflict": rf"REQID={REQID} SCRIPT=slow TARGET=127\.0\.0\.1",
@@ -80,6 +82,7 @@ class Catalogue(unittest.TestCase):
     def pair(cls):
         with cls.deployment.pairing_mode() as listener:
             cls.agent = cls.deployment.agent("web-01", rate_limit_probe="5/600/3600", stdin_timeout=1, colour="green",
+                                             state_dir=cls.deployment.directory / "jobs",
                                              allowed_ips="127.0.0.1, 127.0.0.3, 127.1.0.0/16")
             denied, forgotten = cls.deployment.agent("web-02"), cls.deployment.agent("web-03")
             asking = [agent.request_pairing(listener) for agent in (cls.agent, denied)]
@@ -106,6 +109,9 @@ class Catalogue(unittest.TestCase):
         agent.serve()
         cls.command("--token", "secret-tOkEn", "run", agent.target, "ok", "--", "secret-argument\n")
         cls.command("run", agent.target, "missing", check=REFUSED)
+        reqid = cls.command("run", "--async", agent.target, "ok").strip()
+        cls.command("cancel", reqid)
+        cls.command("wait", reqid, check=None)
         cls.command("ping", agent.target)
         cls.command("--token", "wrong-tOkEn", "ping", agent.target, check=1)
         # More than a pipe takes, so that the agent cannot be done with it before the script has ended.
@@ -165,7 +171,7 @@ class Catalogue(unittest.TestCase):
             self.assertEqual(keys, sorted(set(keys)), line)
 
     def test_the_same_reqid_is_on_both_sides_of_a_run(self):
-        [dispatched] = re.findall(rf"^ACTION=dispatch .* REQID=({REQID}) SCRIPT=ok ", self.commands, re.M)
+        dispatched, _ = re.findall(rf"^ACTION=dispatch .* REQID=({REQID}) SCRIPT=ok ", self.commands, re.M)
         for log in (self.commands, self.agent.daemon.log):
             self.assertRegex(log, rf"(?m)^ACTION=run .*EXIT=0 .*REQID={dispatched} ")
 
