@@ -166,8 +166,9 @@ asio::awaitable<HttpAnswer> api_events(Call call) {
     auto found = state->events.runs.find(reqid);
     if (found == state->events.runs.end()) {
         if (!has_room(state->events)) co_return api_unavailable("too many runs are listened to");
-        std::function<void(const RunResult&)> count = [state](const RunResult& result) {
-            count_async_result(*state, result);
+        // Weakly: the state holds the run, which holds this.
+        std::function<void(const RunResult&)> count = [weak = std::weak_ptr(state)](const RunResult& result) {
+            if (const auto counts = weak.lock()) count_async_result(*counts, result);
         };
         auto live = std::make_shared<LiveRun>(state->runtime, runs, *watched, std::move(count));
         live->start();

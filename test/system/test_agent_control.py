@@ -7,7 +7,7 @@ import subprocess
 import sys
 import unittest
 
-from deployment import BIN, Deployment
+from deployment import BIN, REFUSED, Deployment
 
 
 def control_name(agent):
@@ -29,7 +29,7 @@ class Control(unittest.TestCase):
     def test_allow_works_at_once_and_disallow_takes_it_back(self):
         self.agent.allowlist.write_text("# my scripts\n")
         self.agent.serve()
-        self.assertEqual(self.run_script(check=1)["error"], "script not permitted")
+        self.assertEqual(self.run_script(check=REFUSED)["error"], "script not permitted")
         done = self.agent.command("allow", "check-disk", self.script)
         self.assertEqual(done.stdout.decode(),
                          f"check-disk = {self.script} is allowed: {self.agent.allowlist}\nThe agent works with it now.\n")
@@ -37,7 +37,7 @@ class Control(unittest.TestCase):
         self.assertEqual(self.agent.allowlist.read_text(), f"# my scripts\ncheck-disk = {self.script}\n")
         self.assertIn(b"was allowed already", self.agent.command("allow", "check-disk", self.script).stdout)
         self.agent.command("disallow", "check-disk")
-        self.assertEqual(self.run_script(check=1)["error"], "script not permitted")
+        self.assertEqual(self.run_script(check=REFUSED)["error"], "script not permitted")
         self.assertEqual(self.agent.allowlist.read_text(), "# my scripts\n")
         again = self.agent.command("disallow", "check-disk", check=1)
         self.assertIn(b"no script 'check-disk'", again.stderr)

@@ -4,7 +4,7 @@ import datetime
 import subprocess
 import unittest
 
-from deployment import Deployment
+from deployment import REFUSED, Deployment
 
 
 class Expiry(unittest.TestCase):
@@ -34,7 +34,7 @@ class Execution(unittest.TestCase):
         for number, name in ((2, "true"), (3, "listed-sh")):
             agent.daemon.wait_log(rf"ACTION=config-warn TEXT=\"{agent.allowlist}:{number}: the path of '{name}' must be"
                                   r" absolute")
-            [result] = deployment.json("run", agent.target, name, check=1)["results"]
+            [result] = deployment.json("run", agent.target, name, check=REFUSED)["results"]
             self.assertEqual((result["exit"], result["error"]), (-1, "script not permitted"))
         self.assertEqual(deployment.json("run", agent.target, "listed")["results"][0]["exit"], 0)
 
