@@ -65,7 +65,7 @@ class OldDeployment(unittest.TestCase):
         runs.mkdir()
         self.copy("run-cd7c044574ba9441.json", runs / "cd7c044574ba9441.json", 0o640)
         record = json.loads((OLD / "run-cd7c044574ba9441.json").read_text())
-        self.assertEqual(self.deployment.json("run-status", "cd7c044574ba9441"), {"ok": 1, **record})
+        self.assertEqual(self.deployment.json("run-status", "cd7c044574ba9441"), {"ok": 1, "status": "done", "pending": [], **record})
         shown = self.deployment.dispatcher("run-status", "cd7c044574ba9441").stdout
         self.assertEqual(shown, b"==> agent1  [OK  exit:0  205ms  req:cd7c044574ba9441]\n")
 

@@ -8,7 +8,8 @@ from container_case import AGENT, ALPINE, ContainerCase, DISPATCHER, SCRATCH
 from docker_engine import ROOT
 
 LINKS = {"usr/bin/" + name for name in ("cea", "ced", "ctrl-exec-agent", "ctrl-exec-api", "ctrl-exec-dispatcher")}
-VOLUMES = {"/etc/ctrl-exec", "/var/lib/ctrl-exec", "/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts"}
+VOLUMES = {"/etc/ctrl-exec", "/var/lib/ctrl-exec", "/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts",
+           "/var/lib/ctrl-exec-agent"}
 
 
 class Images(ContainerCase):
@@ -36,7 +37,7 @@ class Images(ContainerCase):
     def test_configuration(self):
         ports = {SCRATCH: {"7443", "7444", "7445"}, DISPATCHER: {"7444", "7445"}, AGENT: {"7443"}}
         volumes = {SCRATCH: VOLUMES, DISPATCHER: {"/etc/ctrl-exec", "/var/lib/ctrl-exec"},
-                   AGENT: {"/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts"}}
+                   AGENT: {"/etc/ctrl-exec-agent", "/opt/ctrl-exec-scripts", "/var/lib/ctrl-exec-agent"}}
         version = re.search(r"version: '([\d.]+)'", (ROOT / "meson.build").read_text())[1]
         for name in (SCRATCH, DISPATCHER, AGENT):
             with self.subTest(name):
