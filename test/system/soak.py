@@ -24,6 +24,7 @@ from deployment import BIN, Deployment
 HOSTS = 3
 FINAL = {"ok", "failed", "lost", "refused", "busy", "missing"}
 NEVER_RAN = {"refused", "busy", "missing"}
+PAUSE = 0.5  # seconds; without it an hour would leave more outcomes than anybody wants to ask for
 LONG = 120  # seconds that nothing here may take
 
 SCRIPT = r"""#!/bin/sh
@@ -337,7 +338,7 @@ def soak(seconds, seed, with_api=True, pause=0.0):
 def main(minutes, seed=None):
     seed = seed or str(time.time_ns())
     print(f"Soaking for {minutes} min with {BIN}, seed {seed}", flush=True)
-    problems, counts = soak(float(minutes) * 60, seed)
+    problems, counts = soak(float(minutes) * 60, seed, pause=PAUSE)
     for what, count in sorted(counts.items()):
         print(f"{count:8} {what}")
     for problem in problems:

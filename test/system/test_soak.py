@@ -3,7 +3,7 @@
 import time
 import unittest
 
-from soak import soak
+from soak import PAUSE, soak
 
 SECONDS = 30
 
@@ -11,7 +11,7 @@ SECONDS = 30
 class Soak(unittest.TestCase):
     def test_every_run_has_one_outcome_and_none_runs_twice(self):
         seed = str(time.time_ns())
-        problems, counts = soak(SECONDS, seed, pause=0.5)
+        problems, counts = soak(SECONDS, seed, pause=PAUSE)
         self.assertFalse(problems, f"seed {seed}: {problems}")
         for what in ("agents killed", "dispatchers killed", "outcome ok", "outcome failed", "entries in the ledgers"):
             self.assertGreater(counts[what], 0, f"no {what}: {counts}")
