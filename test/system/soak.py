@@ -31,6 +31,7 @@ SCRIPT = r"""#!/bin/sh
 read -r input
 id=${input#*\"reqid\":\"}
 id=${id%%\"*}
+[ -n "$id" ] || exit 98  # the agent was killed before it had given us our input, and whoever waited for us knows nothing
 echo "$id $2" >>"LEDGER" || exit 99
 echo "begun $id"
 sleep "$1"
