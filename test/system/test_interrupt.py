@@ -12,6 +12,12 @@ from processes import poll
 INTERRUPTED = 130
 
 
+def setUpModule():
+    """Who runs the tests in the background may have us ignore it, and then so would all that we start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    unittest.addModuleCleanup(signal.signal, signal.SIGINT, before)
+
+
 class Interrupt(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
