@@ -12,6 +12,7 @@ from processes import poll
 from wire import request
 
 COUNT = 1000 if BUILD == "release" else 100
+PATIENCE = 240  # seconds for all of them to start, on a machine that is busy with other tests
 MAX_PSS = 400  # KiB of a supervisor, in the release build
 SCRIPT = """#!/bin/sh
 read line <{0}/gate
@@ -72,7 +73,7 @@ class Many(unittest.TestCase):
         parts = [reqids[i::8] for i in range(8)]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(self.submit, parts))
-        poll("all run", lambda: self.all_running(reqids))
+        poll("all run", lambda: self.all_running(reqids), PATIENCE)
         supervisors = children(agent.daemon.pid)
         self.assertEqual(len(supervisors), COUNT + 1)
         if BUILD == "release":
@@ -92,7 +93,7 @@ class Many(unittest.TestCase):
             list(pool.map(self.submit, [reqids[i::8] for i in range(8)]))
         self.agent.kill()
         self.agent.serve()
-        poll("all run", lambda: self.all_running(reqids))
+        poll("all run", lambda: self.all_running(reqids), PATIENCE)
         self.open_gate()
         self.check_results(reqids)
 
