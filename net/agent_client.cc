@@ -1,5 +1,7 @@
 #include "net/agent_client.h"
 
+#include <optional>
+
 #include "core/protocol.h"
 #include "net/agent_connection.h"
 #include "net/connect.h"
@@ -59,16 +61,22 @@ asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_pt
     const std::string agent = agent_key(call->address);
     const bool keep = pool && pool->is_ours(agent);
     std::unique_ptr<AgentConnection> kept;
+    std::optional<Error> unsure;  // of a first request that the agent may have taken
     if (keep) kept = co_await take_kept(call, *pool, agent);
     if (kept) {
         auto answer = co_await kept->exchange(call, keep);
         if (answer) pool->learn(agent, answer->has_header(protocol_header_lower));
         if (answer && kept->reusable()) pool->give(agent, std::move(kept));
         if (answer || !may_send_again(*call, *kept, answer.error())) co_return std::move(answer);
+        if (!kept->agent_took_nothing()) unsure = answer.error();
     }
     AgentAddress address = call->address;
-    CO_TRY(auto connection,
-           co_await open_connection(runtime, std::move(tls), std::move(address), call->connect_timeout));
+    auto opened =
+        co_await open_connection(runtime, std::move(tls), std::move(address), call->connect_timeout);
+    // That nobody listens now says nothing about the first request.
+    if (!opened && unsure) co_return std::move(*unsure);
+    if (!opened) co_return std::move(opened).error();
+    auto connection = std::move(*opened);
     PeerIdentity peer = connection->peer();
     if (auto accepted = co_await check_peer(call, std::move(peer)); !accepted) {
         co_await connection->goodbye();
