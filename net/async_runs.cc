@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/timestamp.h"
 #include "net/fan_out.h"
+#include "net/run_calls.h"
 
 namespace ctrlexec {
 namespace {
@@ -30,16 +31,6 @@ void log_submission(const RunResult& result, std::string_view state) {
                {"REQID", result.reqid},
                {"SCRIPT", result.script},
                {"STATE", std::string(state)},
-               {"TARGET", result.host}});
-}
-
-void log_result(const RunResult& result) {
-    log_event(result.ok() ? LogLevel::info : LogLevel::warning, "run",
-              {{"ERROR", result.error},
-               {"EXIT", std::to_string(result.exit)},
-               {"REQID", result.reqid},
-               {"RTT", result.rtt},
-               {"SCRIPT", result.script},
                {"TARGET", result.host}});
 }
 
@@ -241,7 +232,7 @@ void AsyncRuns::settle(WatchedRun& watched, std::size_t i, RunResult result) con
     host.result = named(std::move(result), watched, i);
     host.state = State::done;
     watched.unsaved_ = true;
-    log_result(host.result);
+    log_run_result(host.result);
     if (watched.on_result) watched.on_result(host.result);
     if (watched.wake_ != nullptr) watched.wake_->cancel();
 }

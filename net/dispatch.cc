@@ -93,16 +93,6 @@ void refuse(RunResult& result, std::string why) {
     result.error = std::move(why);
 }
 
-void log_result(const RunResult& result) {
-    log_event(result.ok() ? LogLevel::info : LogLevel::warning, "run",
-              {{"ERROR", result.error},
-               {"EXIT", std::to_string(result.exit)},
-               {"REQID", result.reqid},
-               {"RTT", result.rtt},
-               {"SCRIPT", result.script},
-               {"TARGET", result.host}});
-}
-
 void log_auth(const AuthRequest& question, const Result<void>& allowed) {
     log_event(allowed ? LogLevel::info : LogLevel::notice, "auth",
               {{"REASON", allowed ? std::string() : allowed.error().text()},
@@ -326,7 +316,7 @@ asio::awaitable<RunResult> Dispatch::run_one(std::string host, Result<Destinatio
     result.script = request->script;
     result.reqid = request->reqid;
     result.rtt = milliseconds_since(start);
-    log_result(result);
+    log_run_result(result);
     co_return result;
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/config_file.h"
+#include "core/log.h"
 
 namespace ctrlexec {
 namespace {
@@ -137,6 +138,16 @@ Result<JobState> job_state(std::string_view body) {
 std::string too_old(std::string_view host, std::string_view what_it_cannot) {
     return fmt::format("{} is an agent of the old kind (or of an older release): it cannot {}", host,
                        what_it_cannot);
+}
+
+void log_run_result(const RunResult& result) {
+    log_event(result.ok() ? LogLevel::info : LogLevel::warning, "run",
+              {{"ERROR", result.error},
+               {"EXIT", std::to_string(result.exit)},
+               {"REQID", result.reqid},
+               {"RTT", result.rtt},
+               {"SCRIPT", result.script},
+               {"TARGET", result.host}});
 }
 
 }  // namespace ctrlexec

@@ -57,4 +57,7 @@ Result<RunResult> job_result(const json::Value& value);
 // What a result says of an agent that does not know the route.
 std::string too_old(std::string_view host, std::string_view what_it_cannot);
 
+// The line of the log for what became of a host, however its result has come.
+void log_run_result(const RunResult& result);
+
 }  // namespace ctrlexec
