@@ -474,6 +474,7 @@ class Capacity(Case):
         agent.serve()
         first = self.begun()
         second = agent.accepted("counted")
+        agent.script_process(second)  # before that, it would end with the agent
         agent.kill()
         agent.serve()
         answer = agent.submit("other")

@@ -229,7 +229,10 @@ class Shutdown(Case):
         reqid = secrets.token_hex(8)
         self.assertEqual(self.ask("/runs", {"script": "sleep", "reqid": reqid, "mode": "detach"})["status"], "accepted")
         with self.caller.connect(self.agent) as client:
+            client.send(request("GET", f"/result/{reqid}", None, OURS))
+            self.assertEqual(client.read_answer().json["state"], "running")
             client.send(request("GET", f"/result/{reqid}", None, OURS, "Prefer: wait=60"))
+            poll("the agent has read the question", client.peer_has_read)
             started = time.monotonic()
             self.agent.daemon.stop()
             self.assertEqual(client.read_answer().json["state"], "running")

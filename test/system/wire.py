@@ -2,9 +2,11 @@
 
 import dataclasses
 import json
+import pathlib
 import socket
 import ssl
 import subprocess
+import sys
 
 from processes import DEADLINE
 
@@ -95,6 +97,18 @@ class TlsClient:
             return 0
         self._unread += data
         return len(data)
+
+    def peer_has_read(self):
+        """Whether nothing that was sent waits in the receive queue of the other end, on this machine (proc(5))."""
+        def address(name):
+            return f"{int.from_bytes(socket.inet_aton(name[0]), sys.byteorder):08X}:{name[1]:04X}"
+
+        ends = [address(self._socket.getpeername()), address(self._socket.getsockname())]
+        for line in pathlib.Path("/proc/net/tcp").read_text().splitlines():
+            fields = line.split()
+            if fields[1:3] == ends:
+                return int(fields[4].partition(":")[2], 16) == 0
+        raise AssertionError("the other end is not on this machine, or has closed")
 
     def read_head(self):
         """The head of an answer, or an interim one."""
