@@ -158,17 +158,23 @@ def row(name, pairs, required):
             "ratio": ratio, "required": required, "met": ratio >= required, "rounds": pairs}
 
 
+def serve_agent(deployment):
+    """One with a script `true-N` for each request that may be under way."""
+    # By its name, as clients do; a name that needs no name server.
+    agent = deployment.paired_agent("localhost", port=free_port()).serve()
+    for number in range(SCRIPTS):
+        agent.allow(f"true-{number}", "/bin/true")
+    agent.daemon.signal(signal.SIGHUP)
+    agent.daemon.wait_log("ACTION=reload")
+    return agent
+
+
 def measure(rounds, seconds):
     # Beside the build: /tmp may be in memory, where it costs nothing to make a file durable.
     tempfile.tempdir = str(ROOT / "build/bench")
     pathlib.Path(tempfile.tempdir).mkdir(parents=True, exist_ok=True)
     with Deployment(api_port=0, api_auth_default="allow") as deployment:
-        # By its name, as clients do; a name that needs no name server.
-        agent = deployment.paired_agent("localhost", port=free_port()).serve()
-        for number in range(SCRIPTS):
-            agent.allow(f"true-{number}", "/bin/true")
-        agent.daemon.signal(signal.SIGHUP)
-        agent.daemon.wait_log("ACTION=reload")
+        agent = serve_agent(deployment)
         api = serve_api(deployment)
         idle = resident_megabytes(api.pid)
         status, body = call_once(api, "GET", "/health")

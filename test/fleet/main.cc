@@ -1,5 +1,6 @@
 // Usage: ctrl-exec-fleet make CTRL-EXEC.CONF DIR PLAN
 //        ctrl-exec-fleet simulate DIR [--share N] [--canned] [--latency MS] [--connect-latency MS]
+//        ctrl-exec-fleet measure TIMES OUTPUT COMMAND...
 // PLAN is JSON:
 // {"mode":"simulated","agents":100,"seed":1,"failing_percent":0,"stalled_percent":0,"dead_percent":0,
 // "ports":[20000],"dead_port":20001}. `make` prints it with the names of the agents that are not healthy.
@@ -16,6 +17,7 @@
 #include "core/log.h"
 #include "core/open_files.h"
 #include "test/fleet/make_fleet.h"
+#include "test/fleet/measure.h"
 #include "test/fleet/simulator.h"
 
 namespace ctrlexec::fleet {
@@ -78,10 +80,16 @@ int run(const std::vector<std::string>& words) {
     if (words.size() >= 2 && words[0] == "simulate") {
         if (auto options = simulator_options(words)) return simulate(std::move(*options));
     }
+    std::int64_t times = 0;
+    if (words.size() >= 4 && words[0] == "measure" && parse_integer(words[1], 1, 1'000'000, times)) {
+        const std::vector<std::string> command(words.begin() + 3, words.end());
+        return measure(static_cast<int>(times), words[2], command);
+    }
     fmt::print(
         stderr,
         "Usage: ctrl-exec-fleet make CTRL-EXEC.CONF DIR PLAN\n"
-        "       ctrl-exec-fleet simulate DIR [--share N] [--canned] [--latency MS] [--connect-latency MS]\n");
+        "       ctrl-exec-fleet simulate DIR [--share N] [--canned] [--latency MS] [--connect-latency MS]\n"
+        "       ctrl-exec-fleet measure TIMES OUTPUT COMMAND...\n");
     return 64;
 }
 
