@@ -63,6 +63,7 @@ struct DispatcherConfig {
     std::string locks_dir() const { return state_dir + "/locks"; }
     std::string pairing_dir() const { return state_dir + "/pairing"; }
     std::string runs_dir() const { return state_dir + "/runs"; }
+    std::string tickets_file() const { return state_dir + "/tls-tickets"; }
     std::string idempotency_dir() const { return runs_dir() + "/idempotency"; }
 
     // The environment counts more than the file, see core/config_environment.h.

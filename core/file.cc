@@ -247,7 +247,9 @@ Result<void> check_writable(const std::string& directory) {
 }
 
 Result<FileLock> FileLock::acquire(const std::string& path, Wait wait) {
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    constexpr int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW;
+    UniqueFd fd(::open(path.c_str(), flags));  // as nearly always; O_CREAT costs many times as much
+    if (!fd && errno == ENOENT) fd.reset(::open(path.c_str(), flags | O_CREAT, 0600));
     if (!fd) return errno_error("open lock", path, errno);
     int tries = 0;
     while (::flock(fd.get(), LOCK_EX | (wait == Wait::no ? LOCK_NB : 0)) != 0) {
@@ -265,10 +267,16 @@ Result<FileLock> FileLock::acquire(const std::string& path, Wait wait) {
 }
 
 Result<void> FileLock::write(std::string_view note) {
-    if (::ftruncate(fd_.get(), 0) != 0 || ::lseek(fd_.get(), 0, SEEK_SET) != 0) {
-        return errno_error("write", path_, errno);
-    }
-    return write_all(fd_.get(), note, path_);
+    constexpr off_t longest = 4096;
+    struct stat status {};
+    if (::fstat(fd_.get(), &status) != 0) return errno_error("write", path_, errno);
+    // Some file systems write a file that was truncated to the disk when it is closed: milliseconds for each.
+    const bool foreign = status.st_size > longest;
+    if (foreign && ::ftruncate(fd_.get(), 0) != 0) return errno_error("write", path_, errno);
+    std::string text(note);
+    if (!foreign) text.resize(std::max(text.size(), static_cast<std::size_t>(status.st_size)), ' ');
+    if (::lseek(fd_.get(), 0, SEEK_SET) != 0) return errno_error("write", path_, errno);
+    return write_all(fd_.get(), text, path_);
 }
 
 Result<bool> FileLock::is_held(const std::string& path) {

@@ -88,7 +88,8 @@ class FileLock {
     // Whether somebody holds it now. The probe is a shared lock held for an instant, which acquire()
     // outlasts.
     static Result<bool> is_held(const std::string& path);
-    // Replaces the lock file's content with a note about its holder.
+    // Replaces the lock file's content with a note about its holder, followed by blanks where a longer one
+    // stood.
     Result<void> write(std::string_view note);
 
   private:

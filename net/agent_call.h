@@ -43,6 +43,8 @@ struct AgentCall {
     // Gets each line, without its end, of an answer that an agent of ours streams (application/x-ndjson); the
     // answer's body is empty then, and read_timeout counts anew from each piece that arrives.
     std::function<void(std::string_view)> on_line;
+    std::string session;                          // of an earlier connection, to be resumed; "" for none
+    std::function<void(std::string)> on_session;  // gets the next one, of an agent of ours; may be empty
     std::function<bool()> unwanted;  // asked when a piece has arrived: nobody wants the rest of the stream
 };
 

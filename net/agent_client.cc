@@ -19,15 +19,16 @@ asio::awaitable<Result<std::vector<asio::ip::tcp::endpoint>>> find_agent(Runtime
     co_return endpoints;
 }
 
-asio::awaitable<Result<std::unique_ptr<AgentConnection>>> open_connection(Runtime& runtime,
-                                                                          std::shared_ptr<TlsContext> tls,
-                                                                          AgentAddress address,
-                                                                          std::chrono::milliseconds timeout) {
+asio::awaitable<Result<std::unique_ptr<AgentConnection>>> open_connection(
+    Runtime& runtime, std::shared_ptr<TlsContext> tls, std::shared_ptr<const AgentCall> call) {
+    const std::chrono::milliseconds timeout = call->connect_timeout;
+    AgentAddress address = call->address;
+    std::string session = call->session;
     AgentAddress wanted = address;
     CO_TRY(auto endpoints, co_await find_agent(runtime, std::move(wanted), timeout));
     CO_TRY(auto socket, co_await connect(std::move(endpoints), timeout));
     auto connection = std::make_unique<AgentConnection>(std::move(socket), std::move(tls));
-    CO_TRY_DO(co_await connection->handshake(std::move(address), timeout));
+    CO_TRY_DO(co_await connection->handshake(std::move(address), std::move(session), timeout));
     co_return std::move(connection);
 }
 
@@ -70,9 +71,7 @@ asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_pt
         if (answer || !may_send_again(*call, *kept, answer.error())) co_return std::move(answer);
         if (!kept->agent_took_nothing()) unsure = answer.error();
     }
-    AgentAddress address = call->address;
-    auto opened =
-        co_await open_connection(runtime, std::move(tls), std::move(address), call->connect_timeout);
+    auto opened = co_await open_connection(runtime, std::move(tls), call);
     // That nobody listens now says nothing about the first request.
     if (!opened && unsure) co_return std::move(*unsure);
     if (!opened) co_return std::move(opened).error();
@@ -84,7 +83,9 @@ asio::awaitable<Result<HttpMessage>> call_agent(Runtime& runtime, std::shared_pt
     }
     auto answer = co_await connection->exchange(call, keep);
     if (!answer) co_return std::move(answer).error();
-    if (pool) pool->learn(agent, answer->has_header(protocol_header_lower));
+    const bool ours = answer->has_header(protocol_header_lower);
+    if (pool) pool->learn(agent, ours);
+    if (ours && call->on_session) call->on_session(connection->session());
     if (keep && connection->reusable()) {
         pool->give(agent, std::move(connection));
     } else {

@@ -96,11 +96,11 @@ AgentConnection::AgentConnection(asio::ip::tcp::socket socket, std::shared_ptr<T
       deadline_(stream_.socket().get_executor(), [this] { stream_.close(); }),
       opened_(std::chrono::steady_clock::now()) {}
 
-asio::awaitable<Result<void>> AgentConnection::handshake(AgentAddress address,
+asio::awaitable<Result<void>> AgentConnection::handshake(AgentAddress address, std::string session,
                                                          std::chrono::milliseconds timeout) {
     const std::string where = host_port(address.host, address.port);
     deadline_.arm(timeout);
-    const auto shaken = co_await stream_.handshake_client(address.host);
+    const auto shaken = co_await stream_.handshake_client(address.host, std::move(session));
     deadline_.disarm();
     if (shaken) {
         if (const auto certificate = stream_.peer_certificate()) peer_ = identity_of(*certificate);

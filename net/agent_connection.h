@@ -21,8 +21,10 @@ class AgentConnection {
     AgentConnection(const AgentConnection&) = delete;
     AgentConnection& operator=(const AgentConnection&) = delete;
 
-    // Errc::timed_out or tls_failed; `address` names the agent in the message and in SNI.
-    asio::awaitable<Result<void>> handshake(AgentAddress address, std::chrono::milliseconds timeout);
+    // Errc::timed_out or tls_failed; `address` names the agent in the message and in SNI. `session`: see
+    // TlsStream.
+    asio::awaitable<Result<void>> handshake(AgentAddress address, std::string session,
+                                            std::chrono::milliseconds timeout);
 
     const PeerIdentity& peer() const { return peer_; }  // after the handshake
 
@@ -37,6 +39,9 @@ class AgentConnection {
     // After an answer: both sides are ready for another request. Asked again just before it is sent, since
     // the agent may have gone away meanwhile.
     bool reusable();
+
+    // For a later connection, after an answer.
+    std::string session() const { return stream_.session(); }
 
     // Orderly end, within half a second.
     asio::awaitable<void> goodbye();

@@ -28,7 +28,7 @@ Result<void> AgentSnapshot::take_identity() {
                         identity.error().message));
     }
     if (!identity) return identity.error();
-    TRY(tls, TlsContext::create(TlsContext::Role::server, *identity));
+    TRY(tls, TlsContext::create_agent(*identity));
     certificate_serial = identity->certificate.serial();
     certificate_expiry = identity->certificate.expiry_text();
     return success();

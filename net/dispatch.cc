@@ -2,12 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <set>
-
 #include "core/dispatcher_identity.h"
 #include "core/file.h"
 #include "core/log.h"
-#include "core/run_locks.h"
 #include "net/agent_client.h"
 #include "net/auth_hook.h"
 #include "net/dispatcher_tls.h"
@@ -102,11 +99,6 @@ void log_auth(const AuthRequest& question, const Result<void>& allowed) {
                {"USER", question.username}});
 }
 
-void log_lock(std::string_view action, const std::string& host, const RunRequest& request) {
-    log_event(LogLevel::info, action,
-              {{"REQID", request.reqid}, {"SCRIPT", request.script}, {"TARGET", host}});
-}
-
 void log_result(const PingResult& result) {
     log_event(result.ok() ? LogLevel::info : LogLevel::warning, "ping",
               {{"ERROR", result.error},
@@ -141,6 +133,7 @@ Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& conf
                                                  : std::shared_ptr<AgentPool>();
     Dispatch dispatch(runtime, config, std::move(tls), std::move(pool));
     dispatch.serial_ = identity.certificate.serial();
+    dispatch.tickets_ = std::make_shared<TicketStore>(config.tickets_file(), identity);
     return dispatch;
 }
 
@@ -158,84 +151,48 @@ asio::awaitable<Result<void>> Dispatch::authorise(AuthRequest question, int* cod
     co_return allowed;
 }
 
-namespace {
-
-Result<LockAttempt> try_locks(const std::string& directory, const std::vector<Target>& targets,
-                              const RunRequest& request) {
-    const RunLocks locks(directory);
-    LockAttempt attempt;
-    std::set<std::string> mine;  // two ports of one host share its lock
-    for (const auto& target : targets) {
-        if (!mine.insert(target.host).second) continue;
-        auto held = locks.acquire(target.host, request.script, request.reqid);
-        if (!held && held.error().code != Errc::locked) return std::move(held).error();
-        log_lock(held ? "lock-acquire" : "lock-conflict", target.host, request);
-        if (held) {
-            attempt.held.emplace(target.host, std::move(*held));
-        } else {
-            attempt.conflicts.push_back(target.host + ":" + request.script);
-        }
-    }
-    if (!attempt.conflicts.empty()) attempt.held.clear();
-    return attempt;
-}
-
-}  // namespace
-
-namespace {
-
-Result<LockAttempt> look_at_locks(const std::string& directory, const std::vector<Target>& targets,
-                                  const RunRequest& request) {
-    const RunLocks locks(directory);
-    LockAttempt attempt;
-    for (const auto& target : targets) {
-        TRY(const bool held, locks.is_held(target.host, request.script));
-        if (!held) continue;
-        log_lock("lock-conflict", target.host, request);
-        attempt.conflicts.push_back(target.host + ":" + request.script);
-    }
-    return attempt;
-}
-
-}  // namespace
-
-asio::awaitable<Result<LockAttempt>> Dispatch::lock(std::vector<Target> targets,
-                                                    std::shared_ptr<const RunRequest> request,
-                                                    LockUse use) const {
-    std::function<Result<LockAttempt>()> work = [directory = config_.locks_dir(),
-                                                 targets = std::move(targets), request, use] {
-        return use == LockUse::hold ? try_locks(directory, targets, *request)
-                                    : look_at_locks(directory, targets, *request);
-    };
-    co_return co_await offload<LockAttempt>(runtime_->pool(), file_timeout, std::move(work));
-}
-
-asio::awaitable<Result<Dispatch::Addresses>> Dispatch::find(std::vector<Target> targets) const {
-    std::function<Result<Addresses>()> work = [registry = registry_, port = config_.port,
-                                               targets = std::move(targets)]() -> Result<Addresses> {
-        Addresses found;
-        for (const auto& target : targets) found.push_back(destination_of(target, registry, port));
+std::shared_ptr<Destinations> Dispatch::find(std::vector<Target> targets) const {
+    Destinations::LookUp look_up = [registry = registry_, port = config_.port,
+                                    tickets = tickets_](const Target& target) {
+        auto found = destination_of(target, registry, port);
+        if (found) found->session = tickets->find(agent_key(found->address));
         return found;
     };
-    co_return co_await offload<Addresses>(runtime_->pool(), file_timeout, std::move(work));
+    auto found = std::make_shared<Destinations>(*runtime_, std::move(targets), std::move(look_up));
+    found->start();
+    return found;
 }
 
 asio::awaitable<void> Dispatch::each(
     std::vector<Target> targets,
     std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work) const {
     const std::size_t count = targets.size();
-    const auto addresses = co_await find(std::move(targets));
+    const auto destinations = find(std::move(targets));
     std::function<asio::awaitable<void>(std::size_t)> one = [&](std::size_t i) -> asio::awaitable<void> {
-        Result<Destination> address = addresses ? (*addresses)[i] : Result<Destination>(addresses.error());
+        Result<Destination> address = co_await destinations->take(i);
         co_await work(i, std::move(address));
     };
     co_await fan_out(*runtime_, count, static_cast<std::size_t>(config_.max_parallel), std::move(one));
+    co_await keep_tickets();
+}
+
+asio::awaitable<void> Dispatch::keep_tickets() const {
+    if (!tickets_->has_news()) co_return;
+    std::function<Result<bool>()> work = [tickets = tickets_]() -> Result<bool> {
+        tickets->flush();
+        return true;
+    };
+    (void)co_await offload<bool>(runtime_->pool(), file_timeout, std::move(work));
 }
 
 asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> address,
                                                         AgentQuestion question) const {
     CO_TRY(Destination where, std::move(address));
     AgentCall call;
+    call.on_session = [tickets = tickets_, agent = agent_key(where.address)](std::string session) {
+        if (!session.empty()) tickets->put(agent, std::move(session));
+    };
+    call.session = std::move(where.session);
     call.address = std::move(where.address);
     call.method = std::move(question.method);
     call.target = std::move(question.path);
@@ -255,6 +212,8 @@ asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> addr
         };
     }
     AgentCall again = call;
+    again.session.clear();  // it is our current certificate's
+    again.on_session = nullptr;
     CO_TRY(HttpMessage answer, co_await call_agent(*runtime_, tls_, std::move(call), pool_));
     if (introduces_ && does_not_know_us(answer)) {
         CO_TRY(answer, co_await call_after_introduction(*runtime_, config_, serial_, std::move(again),
@@ -270,8 +229,11 @@ asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> addr
 
 asio::awaitable<Result<std::string>> Dispatch::put_question(Target target, AgentQuestion question) const {
     std::vector<Target> targets(1, std::move(target));
-    CO_TRY(Addresses addresses, co_await find(std::move(targets)));
-    co_return co_await exchange(std::move(addresses.front()), std::move(question));
+    const auto destinations = find(std::move(targets));
+    Result<Destination> address = co_await destinations->take(0);
+    auto answer = co_await exchange(std::move(address), std::move(question));
+    co_await keep_tickets();
+    co_return std::move(answer);
 }
 
 asio::awaitable<Result<json::Value>> Dispatch::ask(Target target, std::string path, json::Value body) const {
@@ -346,7 +308,7 @@ asio::awaitable<void> Dispatch::run(std::vector<Target> targets, std::shared_ptr
         RunResult result = co_await run_one(targets[i].host, std::move(address), request, on_output);
         on_result(std::move(result));
         if (--left[targets[i].host] == 0 && locks.erase(targets[i].host) != 0)
-            log_lock("lock-release", targets[i].host, *request);
+            log_lock_released(targets[i].host, *request);
     };
     co_await each(targets, std::move(work));
 }

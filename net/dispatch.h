@@ -16,9 +16,10 @@
 #include "core/registry.h"
 #include "core/run_request.h"
 #include "core/target.h"
+#include "core/ticket_store.h"
 #include "net/agent_client.h"
 #include "net/agent_question.h"
-#include "net/known_agent.h"
+#include "net/destinations.h"
 #include "net/runtime.h"
 #include "net/tls_context.h"
 
@@ -31,6 +32,8 @@ struct LockAttempt {
     std::vector<std::string> conflicts;  // "host:script" of each lock that another run holds
 };
 
+void log_lock_released(const std::string& host, const RunRequest& request);
+
 using OnOutput = std::function<void(const std::string& host, const FollowLine&)>;
 
 class Dispatch {
@@ -39,7 +42,8 @@ class Dispatch {
     enum class Connections { one_each, kept };
 
     // Reads certificate, key and CA; Errc::config with the remedy when they are missing. Any number of
-    // requests may use the engine at the same time; kept connections are all that it remembers of them.
+    // requests may use the engine at the same time; kept connections and TLS tickets (core/ticket_store) are
+    // all that it remembers of them.
     static Result<Dispatch> create(Runtime& runtime, const DispatcherConfig& config, Connections connections);
 
     // Asks the configured auth hook; without one the answer is yes. `code`: see ask_hook.
@@ -79,8 +83,8 @@ class Dispatch {
   private:
     Dispatch(Runtime& runtime, const DispatcherConfig& config, std::shared_ptr<TlsContext> tls,
              std::shared_ptr<AgentPool> pool);
-    using Addresses = std::vector<Result<Destination>>;
-    asio::awaitable<Result<Addresses>> find(std::vector<Target> targets) const;
+    std::shared_ptr<Destinations> find(std::vector<Target> targets) const;
+    asio::awaitable<void> keep_tickets() const;
     asio::awaitable<void> each(
         std::vector<Target> targets,
         std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work) const;
@@ -100,6 +104,7 @@ class Dispatch {
     std::shared_ptr<TlsContext> tls_;
     std::string serial_;  // of our certificate
     bool introduces_ = true;
+    std::shared_ptr<TicketStore> tickets_;
     std::shared_ptr<AgentPool> pool_;  // null: one connection each
 };
 

@@ -12,6 +12,7 @@ Result<std::shared_ptr<TlsContext>> dispatcher_tls(const DispatcherConfig& confi
     options.key = &identity.key;
     options.authority = &identity.authority;
     options.revoked = std::make_shared<const SerialList>(std::move(revoked));
+    options.resumption = true;
     return TlsContext::create(options);
 }
 

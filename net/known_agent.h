@@ -14,6 +14,7 @@ namespace ctrlexec {
 
 struct Destination {
     AgentAddress address;
+    std::string session;               // TLS, to be resumed; "" for none
     std::optional<AgentRecord> agent;  // what the registry says of it; nothing for an unknown name
 };
 

@@ -7,6 +7,7 @@
 #include <array>
 
 #include "core/timestamp.h"
+#include "net/tls_session.h"
 #include "net/tls_verify_error.h"
 
 namespace ctrlexec {
@@ -44,20 +45,47 @@ int verify_peer(X509_STORE_CTX* store, void* argument) {
     X509* peer = X509_STORE_CTX_get0_cert(store);
     X509_up_ref(peer);
     const Certificate certificate = Certificate::from_native(peer);
-    const std::int64_t now = now_seconds();
-    const auto verified = certificate.verify(*context->authority(), now);
-    if (verified && context->revoked(certificate.serial())) {
-        set_verify_error(ssl, "certificate is revoked (serial " + certificate.serial() + ")");
-        X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED);
-        return 0;
-    }
+    const auto verified = context->check(certificate);
     if (verified) {
         X509_STORE_CTX_set_error(store, X509_V_OK);
         return 1;
     }
     set_verify_error(ssl, verified.error().text());
-    X509_STORE_CTX_set_error(store, verify_code(certificate, now));
+    X509_STORE_CTX_set_error(store, context->revoked(certificate.serial())
+                                        ? X509_V_ERR_CERT_REVOKED
+                                        : verify_code(certificate, now_seconds()));
     return 0;
+}
+
+// One protocol, named by us: it says nothing but that the client is one of ours.
+constexpr std::array<std::uint8_t, 12> our_protocol{11,  'c', 't', 'r', 'l', '-',
+                                                    'e', 'x', 'e', 'c', '/', '1'};
+
+int choose_protocol(SSL* ssl, const std::uint8_t** chosen, std::uint8_t* size, const std::uint8_t* offered,
+                    unsigned offered_size, void*) {
+    std::uint8_t* found = nullptr;
+    if (SSL_select_next_proto(&found, size, our_protocol.data(), our_protocol.size(), offered,
+                              offered_size) != OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *chosen = found;
+    SSL_clear_options(ssl, SSL_OP_NO_TICKET);  // before tickets are looked at
+    return SSL_TLSEXT_ERR_OK;
+}
+
+// SSL_OP_NO_TICKET stays with clients: it only concerns the tickets of TLS 1.2, which old agents would be
+// asked for.
+void set_up_resumption(SSL_CTX* ctx, TlsContext::Role role) {
+    constexpr std::uint32_t lifetime = 24 * 60 * 60;  // seconds
+    SSL_CTX_set_session_psk_dhe_timeout(ctx, lifetime);
+    SSL_CTX_set_timeout(ctx, lifetime);
+    SSL_CTX_set_num_tickets(ctx, 1);
+    if (role == TlsContext::Role::server) {
+        SSL_CTX_set_alpn_select_cb(ctx, choose_protocol, nullptr);
+        return;
+    }
+    SSL_CTX_set_alpn_protos(ctx, our_protocol.data(), our_protocol.size());
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(ctx, keep_session);
 }
 
 }  // namespace
@@ -75,6 +103,8 @@ Result<std::shared_ptr<TlsContext>> TlsContext::create(const Options& options) {
     if (!settings) return fail(Errc::internal, "cannot set up TLS", queued_error());
     SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_CIPHER_SERVER_PREFERENCE);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    self->resumption_ = options.resumption;
+    if (options.resumption) set_up_resumption(ctx, options.role);
     if (options.certificate != nullptr) {
         if (!options.certificate->holds_key_of(*options.key)) {
             return fail(Errc::crypto, "the certificate does not belong to the key");
@@ -97,13 +127,41 @@ Result<std::shared_ptr<TlsContext>> TlsContext::create(const Options& options) {
     return self;
 }
 
-Result<std::shared_ptr<TlsContext>> TlsContext::create(Role role, const Identity& identity) {
-    Options options;
+namespace {
+
+TlsContext::Options mutual_tls(TlsContext::Role role, const Identity& identity) {
+    TlsContext::Options options;
     options.role = role;
     options.certificate = &identity.certificate;
     options.key = &identity.key;
     options.authority = &identity.authority;
+    return options;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<TlsContext>> TlsContext::create(Role role, const Identity& identity) {
+    return create(mutual_tls(role, identity));
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::create_agent(const Identity& identity) {
+    Options options = mutual_tls(Role::server, identity);
+    options.resumption = true;
     return create(options);
+}
+
+Result<void> TlsContext::check(const Certificate& peer) const {
+    TRY_DO(peer.verify(*authority_, now_seconds()));
+    return check_again(peer);
+}
+
+Result<void> TlsContext::check_again(const Certificate& peer) const {
+    const std::int64_t now = now_seconds();
+    if (now > peer.not_after()) return fail(Errc::tls_failed, "certificate expired on " + peer.expiry_text());
+    if (now < peer.not_before()) return fail(Errc::tls_failed, "certificate is not valid yet");
+    if (revoked(peer.serial()))
+        return fail(Errc::tls_failed, "certificate is revoked (serial " + peer.serial() + ")");
+    return success();
 }
 
 }  // namespace ctrlexec

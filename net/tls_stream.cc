@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "core/target.h"
+#include "net/tls_session.h"
 #include "net/tls_verify_error.h"
 
 namespace ctrlexec {
@@ -87,10 +88,21 @@ asio::awaitable<Result<void>> TlsStream::handshake_server() {
     co_await stream_.async_handshake(asio::ssl::stream_base::server,
                                      asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return explain("the handshake", error);
-    co_return success();
+    co_return check_resumed();
 }
 
-asio::awaitable<Result<void>> TlsStream::handshake_client(std::string server_name) {
+// The peer's certificate was looked at when the session began; trust may have gone since.
+Result<void> TlsStream::check_resumed() const {
+    if (!resumed()) return success();
+    const auto peer = peer_certificate();
+    const auto checked =
+        peer ? context_->check_again(*peer) : Result<void>(fail(Errc::tls_failed, "it has none"));
+    if (checked) return success();
+    return fail(Errc::tls_failed, "the peer's certificate is not acceptable: " + checked.error().text());
+}
+
+asio::awaitable<Result<void>> TlsStream::handshake_client(std::string server_name, std::string session) {
+    if (!session.empty()) (void)offer_session(stream_.native_handle(), session);
     if (!server_name.empty() && !is_ip_address(server_name)) {
         SSL_set_tlsext_host_name(stream_.native_handle(), server_name.c_str());
     }
@@ -98,7 +110,16 @@ asio::awaitable<Result<void>> TlsStream::handshake_client(std::string server_nam
     co_await stream_.async_handshake(asio::ssl::stream_base::client,
                                      asio::redirect_error(asio::use_awaitable, error));
     if (error) co_return explain("the handshake", error);
-    co_return success();
+    co_return check_resumed();
+}
+
+bool TlsStream::resumed() const {
+    return SSL_session_reused(
+               const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle()) == 1;
+}
+
+std::string TlsStream::session() const {
+    return kept_session(const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle());
 }
 
 std::optional<Certificate> TlsStream::peer_certificate() const {

@@ -18,8 +18,14 @@ class TlsStream final : public Stream {
     TlsStream(asio::ip::tcp::socket socket, std::shared_ptr<TlsContext> context);
     ~TlsStream() override;
 
-    // `server_name` goes into SNI when it is a name; "" sends none.
-    asio::awaitable<Result<void>> handshake_client(std::string server_name);
+    // `server_name` goes into SNI when it is a name; "" sends none. `session` (may be "") is resumed when the
+    // peer still knows it.
+    asio::awaitable<Result<void>> handshake_client(std::string server_name, std::string session = {});
+
+    // That the peer has given us for a later connection, "" when it has not; secret. A client has it once it
+    // has read something.
+    std::string session() const;
+    bool resumed() const;
 
     // After the handshake: the peer's certificate, nothing when it sent none.
     std::optional<Certificate> peer_certificate() const;
@@ -39,6 +45,7 @@ class TlsStream final : public Stream {
     asio::ip::tcp::socket& socket() override { return stream_.next_layer(); }
 
   private:
+    Result<void> check_resumed() const;
     Error explain(std::string_view doing, const std::error_code& error) const;
     std::shared_ptr<TlsContext> context_;  // outlives the SSL object
     asio::ssl::stream<asio::ip::tcp::socket> stream_;
