@@ -7,6 +7,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include "core/log.h"
+#include "core/resident_memory.h"
 #include "core/target.h"
 
 namespace ctrlexec {
@@ -17,6 +18,8 @@ using asio::ip::tcp;
 constexpr std::chrono::milliseconds accept_pause{100};
 constexpr std::chrono::seconds full_log_pause{1};
 constexpr std::size_t max_farewells = 16;
+constexpr std::chrono::seconds rest_after{
+    5};  // of quiet: after each of several requests it would cost too much
 
 std::error_code open_acceptor(tcp::acceptor& acceptor, const tcp::endpoint& endpoint, bool dual_stack) {
     std::error_code error;
@@ -44,7 +47,7 @@ std::string ip_text(const tcp::endpoint& endpoint) {
 }
 
 Listener::Listener(Runtime& runtime, tcp::acceptor acceptor)
-    : runtime_(runtime), acceptor_(std::move(acceptor)), empty_(runtime.io()) {}
+    : runtime_(runtime), acceptor_(std::move(acceptor)), empty_(runtime.io()), resting_(runtime.io()) {}
 
 Result<std::shared_ptr<Listener>> Listener::open(Runtime& runtime, const std::string& bind, int port) {
     const auto port_number = static_cast<std::uint16_t>(port);
@@ -84,6 +87,8 @@ int Listener::port() const {
 }
 
 asio::awaitable<void> Listener::accept_loop(std::size_t max_sessions, Start start, Start farewell) {
+    release_idle_memory();  // of the start
+    rest();
     while (!stopping_) {
         std::error_code error;
         tcp::socket socket =
@@ -108,6 +113,7 @@ asio::awaitable<void> Listener::accept_loop(std::size_t max_sessions, Start star
         if (error) continue;
         const Count count = full ? &Listener::farewells_ : &Listener::connections_;
         ++(this->*count);
+        resting_.cancel();
         runtime_.spawn(run(full ? farewell : start, std::move(socket), ip_text(endpoint), count));
     }
 }
@@ -123,7 +129,18 @@ void Listener::log_full() {
 asio::awaitable<void> Listener::run(Start start, tcp::socket socket, std::string ip, Count count) {
     co_await start(std::move(socket), std::move(ip));
     --(this->*count);
-    if (is_quiet()) empty_.cancel();
+    if (!is_quiet()) co_return;
+    empty_.cancel();
+    rest();
+}
+
+// A burst of connections leaves memory that nobody needs any more, and a process that waits is mostly
+// waiting.
+void Listener::rest() {
+    resting_.expires_after(rest_after);
+    resting_.async_wait([](const std::error_code& interrupted) {
+        if (!interrupted) release_idle_memory();
+    });
 }
 
 void Listener::stop() {

@@ -57,6 +57,7 @@ class Listener {
     asio::awaitable<void> run(Start start, asio::ip::tcp::socket socket, std::string ip, Count count);
     bool is_quiet() const { return connections_ == 0 && farewells_ == 0; }
     void log_full();
+    void rest();
     Runtime& runtime_;
     asio::ip::tcp::acceptor acceptor_;
     std::set<Session*> sessions_;
@@ -64,6 +65,7 @@ class Listener {
     std::size_t farewells_ = 0;
     std::chrono::steady_clock::time_point full_logged_;
     asio::steady_timer empty_;
+    asio::steady_timer resting_;  // runs while there is no connection
     bool stopping_ = false;
 };
 
