@@ -107,7 +107,7 @@ Result<void> Maker::agent(std::size_t number, Conduct conduct) {
     TRY(const Certificate certificate, sign(key, name));
     AgentRecord record;
     record.hostname = name;
-    record.ip = Plan::address_of(number);
+    record.ip = plan.address_of(number);
     record.paired = record.serial_confirmed = iso8601(now);
     record.expiry = certificate.expiry_text();
     record.key = key_fingerprint(certificate.spki_der());

@@ -42,9 +42,10 @@ std::string Plan::name_of(std::size_t agent) const {
     return fmt::format("agent-{:05}", agent + 1);
 }
 
-std::string Plan::address_of(std::size_t agent) {
-    const std::size_t network = agent / hosts_in_network;
-    return fmt::format("127.{}.{}.{}", 1 + network / 256, network % 256, 1 + agent % hosts_in_network);
+std::string Plan::address_of(std::size_t agent) const {
+    if (!network.empty()) return fmt::format("{}.{}.2", network, agent + 1);
+    const std::size_t block = agent / hosts_in_network;
+    return fmt::format("127.{}.{}.{}", 1 + block / 256, block % 256, 1 + agent % hosts_in_network);
 }
 
 std::size_t Plan::agent_at(std::uint32_t address) {
@@ -84,6 +85,7 @@ Result<Plan> Plan::from_json(const json::Value& value) {
     plan.stalled = number(value, "stalled_percent");
     plan.dead = number(value, "dead_percent");
     plan.dead_port = static_cast<int>(integer(value, "dead_port"));
+    plan.network = value.text("network");
     plan.processes = value.text("mode") == "processes";
     if (const json::Value* ports = value.find("ports"); ports != nullptr && ports->if_array() != nullptr) {
         for (const auto& port : *ports->if_array())
@@ -91,6 +93,8 @@ Result<Plan> Plan::from_json(const json::Value& value) {
     }
     if (plan.agents < 1 || plan.agents > max_agents)
         return fail(Errc::bad_request, fmt::format("agents: 1 to {}", max_agents));
+    if (!plan.network.empty() && (!plan.processes || plan.agents > max_networked))
+        return fail(Errc::bad_request, fmt::format("network: at most {} processes", max_networked));
     if (plan.failing < 0 || plan.stalled < 0 || plan.dead < 0 ||
         plan.failing + plan.stalled + plan.dead > 100)
         return fail(Errc::bad_request,
@@ -120,7 +124,8 @@ json::Value Plan::to_json() const {
                                    {"stalled_percent", stalled},
                                    {"dead_percent", dead},
                                    {"ports", std::move(numbers)},
-                                   {"dead_port", dead_port}});
+                                   {"dead_port", dead_port},
+                                   {"network", network}});
     for (std::size_t i = 1; i < conducts; ++i)
         value.set(conduct_name(static_cast<Conduct>(i)), std::move(names.at(i)));
     return value;

@@ -27,13 +27,14 @@ struct Plan {
     // Percent of all agents. Of those that stall one half says nothing at all.
     double failing = 0, stalled = 0, dead = 0;
     std::vector<int>
-        ports;          // agent I is at the port number I modulo their count, behind an address of its own
-    int dead_port = 0;  // where nobody listens
+        ports;            // agent I is at the port number I modulo their count, behind an address of its own
+    int dead_port = 0;    // where nobody listens
+    std::string network;  // "10.200": agent I, from 1, is at 10.200.I.2; "": all are on loopback
     bool processes = false;  // each agent a directory of its own, to be served by a real process
 
-    std::string name_of(std::size_t agent) const;      // "agent-00001" is the first
-    static std::string address_of(std::size_t agent);  // 127.1.0.1 is the first
-    // The agent behind that address, `agents` or more when there is none.
+    std::string name_of(std::size_t agent) const;     // "agent-00001" is the first
+    std::string address_of(std::size_t agent) const;  // without a network 127.1.0.1 is the first
+    // The agent behind that address on loopback, `agents` or more when there is none.
     static std::size_t agent_at(std::uint32_t address);
     int port_of(std::size_t agent, Conduct conduct) const;
 
@@ -45,6 +46,7 @@ struct Plan {
     json::Value to_json() const;                             // with the names of those that are not healthy
 };
 
+inline constexpr std::int64_t max_networked = 250;
 inline constexpr std::int64_t max_agents = 60'000;  // 250 in each of 240 networks
 
 }  // namespace ctrlexec::fleet

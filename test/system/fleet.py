@@ -64,7 +64,7 @@ class Fleet:
     ones' script `true` exits 1. `plan` names them. Use it as a context manager: it serves in between."""
 
     def __init__(self, deployment, agents, processes=False, seed=1, dead=0, stalled=0, failing=0, shares=1,
-                 canned=False, latency=0, connect_latency=0, directory=None):
+                 canned=False, latency=0, connect_latency=0, network="", directory=None):
         self.deployment = deployment
         self.directory = pathlib.Path(directory or deployment.directory / "fleet")
         self.directory.mkdir(exist_ok=True)
@@ -74,7 +74,7 @@ class Fleet:
         wanted = {"mode": "processes" if processes else "simulated", "agents": agents, "seed": seed,
                   "failing_percent": failing, "stalled_percent": 0 if processes else stalled, "dead_percent": dead,
                   "ports": [holder.getsockname()[1] for holder in holders],
-                  "dead_port": self._dead.getsockname()[1]}
+                  "dead_port": self._dead.getsockname()[1], "network": network}
         if processes and stalled:
             raise ValueError("real processes do not stall")
         made = subprocess.run([program(), "make", deployment.config, self.directory, json.dumps(wanted)],
@@ -104,7 +104,7 @@ class Fleet:
         try:
             if self.processes:
                 dead = set(self.plan["dead"])
-                argvs = [[BIN / "ctrl-exec-agent", "--config", self.directory / name / "agent.conf", "serve"]
+                argvs = [[*self.prefix(name), BIN / "ctrl-exec-agent", "--config", self.directory / name / "agent.conf", "serve"]
                          for name in self.names if name not in dead]
             else:
                 argvs = [[program(), "simulate", self.directory, "--share", share, *self._options]
@@ -114,6 +114,10 @@ class Fleet:
             self.stop(signal.SIGKILL)
             raise
         return self
+
+    def prefix(self, _):
+        """What starts this agent's process."""
+        return []
 
     def _start(self, argvs):
         """All of them write their readiness line into one pipe."""
@@ -169,6 +173,68 @@ class Fleet:
         if kind is None and bad:
             raise AssertionError(f"ended with {bad} on SIGTERM: "
                                  f"{(self.directory / 'fleet.log').read_text(errors='replace')[-2000:]}")
+
+
+class NetworkedFleet(Fleet):
+    """A few agents as processes, each in a network namespace of its own, behind a link that can be cut."""
+
+    def __init__(self, deployment, agents, **options):
+        self._mark = f"ce{os.getpid()}"
+        self._made = 0
+        network = self._free_network()
+        super().__init__(deployment, agents, processes=True, network=network, **options)
+        self._network = network
+
+    @staticmethod
+    def _free_network():
+        taken = ip("-o", "-4", "address") + ip("-4", "route")
+        return next(network for number in random.sample(range(128, 250), 100)
+                    if f" {(network := f'10.{number}')}." not in taken)
+
+    def _link(self, name):
+        return f"{self._mark}-{int(name.rpartition('-')[2])}"
+
+    def prefix(self, name):
+        return ["ip", "netns", "exec", self._link(name)]
+
+    def cut(self, name):
+        """From now on nothing gets there or comes from there, and nobody is told."""
+        ip("-n", self._link(name), "address", "flush", "dev", "eth0")  # cutting its carrier would tell us
+
+    def __enter__(self):
+        try:
+            for number, name in enumerate(self.names, 1):
+                link = self._link(name)
+                ip("netns", "add", link)
+                self._made = number
+                ip("link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", link)
+                ip("-n", link, "address", "add", f"{self._network}.{number}.2/30", "dev", "eth0")
+                for device in ("lo", "eth0"):
+                    ip("-n", link, "link", "set", device, "up")
+                ip("address", "add", f"{self._network}.{number}.1/30", "dev", link)
+                ip("link", "set", link, "up")
+            return super().__enter__()
+        except BaseException:
+            self._remove_links()
+            raise
+
+    def _remove_links(self):
+        for name in self.names[:self._made]:
+            ip("netns", "delete", self._link(name))  # its end of the link goes with it, and so does ours
+        self._made = 0
+
+    def __exit__(self, *words):
+        try:
+            super().__exit__(*words)
+        finally:
+            self._remove_links()
+
+
+def ip(*words):
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, timeout=DEADLINE, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"ip {' '.join(words)}: {done.stderr}")
+    return done.stdout
 
 
 def main():

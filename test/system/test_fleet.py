@@ -5,7 +5,7 @@ import time
 import unittest
 
 from deployment import FAILED, MISSING, Deployment
-from fleet import Fleet
+from fleet import Fleet, NetworkedFleet
 from processes import poll
 
 AGENTS = 60
@@ -78,6 +78,19 @@ class Latency(unittest.TestCase):
             document = deployment.json("ping", *fleet.names, check=FAILED)
             self.assertEqual([result["host"] for result in document["results"] if result["status"] != "ok"],
                              fleet.of("dead"))
+
+
+class Networked(unittest.TestCase):
+    def test_a_host_whose_link_is_cut_is_missing_and_the_others_are_not(self):
+        with Deployment(connect_timeout=2) as deployment, NetworkedFleet(deployment, 3) as fleet:
+            first, cut, last = fleet.names
+            deployment.dispatcher("run", *fleet.names, "true")
+            fleet.cut(cut)
+            document = deployment.json("run", *fleet.names, "true", check=MISSING)
+            outcomes = {result["host"]: result["outcome"] for result in document["results"]}
+            self.assertEqual(outcomes, {first: "ok", cut: "missing", last: "ok"})
+            error = next(result["error"] for result in document["results"] if result["host"] == cut)
+            self.assertIn("no answer from", error)
 
 
 if __name__ == "__main__":
