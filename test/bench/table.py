@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "test/system"))
 
 from api import serve_api  # noqa: E402
 from deployment import BIN, Deployment  # noqa: E402
-from fleet import Fleet, program, raise_file_limit  # noqa: E402
+from fleet import Fleet, program  # noqa: E402
 from processes import DEADLINE  # noqa: E402
 
 BUILT = program().parent.parent  # where the helpers of the benchmarks are
@@ -168,7 +168,6 @@ class Bench:
         # Beside the build: /tmp may be in memory, where it costs nothing to make a file durable.
         tempfile.tempdir = str(ROOT / "build/bench")
         pathlib.Path(tempfile.tempdir).mkdir(parents=True, exist_ok=True)
-        raise_file_limit()
         with contextlib.ExitStack() as stack:
             few = stack.enter_context(Deployment())
             stack.enter_context(Fleet(few, self.few, processes=True))

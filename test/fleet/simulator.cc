@@ -33,23 +33,20 @@ HttpAnswer canned_answer(const std::string& body, int exit) {
 
 // The template's snapshot as that agent's own.
 Result<std::shared_ptr<const AgentSnapshot>> snapshot_of(const AgentSnapshot& base, const std::string& name,
-                                                         const Certificate& authority,
+                                                         const std::string& authority,
                                                          const std::string& path) {
     TRY(const std::string pem, read_file(path, max_identity_bytes));
     const std::size_t second = pem.find("-----BEGIN CERTIFICATE-----");
     if (second == std::string::npos) return fail(Errc::config, path + ": no certificate");
     TRY(PrivateKey key, PrivateKey::from_pem(pem.substr(0, second), path));
     TRY(Certificate certificate, Certificate::from_pem(pem.substr(second), path));
-    TlsContext::Options options;
-    options.role = TlsContext::Role::server;
-    options.certificate = &certificate;
-    options.key = &key;
-    options.authority = &authority;
+    TRY(Certificate trusted, Certificate::from_pem(authority, path));
+    const Identity identity{std::move(certificate), std::move(key), std::move(trusted)};
     auto snapshot = std::make_shared<AgentSnapshot>(base);
-    TRY(snapshot->tls, TlsContext::create(options));
+    TRY(snapshot->tls, TlsContext::create(TlsContext::Role::server, identity));
     snapshot->config.hostname = name;
-    snapshot->certificate_serial = certificate.serial();
-    snapshot->certificate_expiry = certificate.expiry_text();
+    snapshot->certificate_serial = identity.certificate.serial();
+    snapshot->certificate_expiry = identity.certificate.expiry_text();
     return std::shared_ptr<const AgentSnapshot>(std::move(snapshot));
 }
 
@@ -88,7 +85,7 @@ Result<void> Simulator::load(const Plan& plan) {
     healthy.config.settings.clear();  // only `config show` wants them, and ten thousand times they are much
     AgentSnapshot failing(healthy);
     TRY(failing.allowlist, Allowlist::load(base + "scripts-failing.conf"));
-    TRY(const Certificate authority, Certificate::from_file(base + "ca.crt"));
+    TRY(const std::string authority, read_file(base + "ca.crt", max_identity_bytes));
     const std::vector<Conduct> conduct = plan.conduct();
     agents_.resize(conduct.size());
     for (std::size_t i = options_.share; i < conduct.size(); i += plan.ports.size()) {

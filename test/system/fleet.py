@@ -12,7 +12,6 @@ import json
 import os
 import pathlib
 import random
-import resource
 import select
 import signal
 import socket
@@ -51,11 +50,6 @@ def reserve_port():
         except OSError:
             holder.close()
     raise OSError("no free port between 10000 and 32000")
-
-
-def raise_file_limit():
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Fleet:
@@ -100,7 +94,6 @@ class Fleet:
         return [process.pid for process in self._served]
 
     def __enter__(self):
-        raise_file_limit()
         try:
             if self.processes:
                 dead = set(self.plan["dead"])
