@@ -8,6 +8,7 @@
 #include "cmd/print.h"
 #include "core/config_file.h"
 #include "core/log.h"
+#include "core/open_files.h"
 #include "core/secret_from_environment.h"
 
 namespace ctrlexec {
@@ -15,6 +16,7 @@ Result<DispatcherConfig> open_dispatcher(const Invocation& call) {
     // On a terminal the events of pairing-mode are shown in words.
     const bool to_stderr = call.verb == "pairing-mode" && ::isatty(STDERR_FILENO) != 1;
     open_log("ctrl-exec-dispatcher", to_stderr ? LogFallback::to_stderr : LogFallback::discard);
+    raise_open_file_limit();  // a run holds a lock for each of its hosts
     TRY(DispatcherConfig config, DispatcherConfig::load(call.text("--config", default_dispatcher_config)));
     set_log_format(config.log_format);
     for (const auto& warning : config.warnings) print_error_line(call.program + ": warning: " + warning);

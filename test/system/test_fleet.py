@@ -50,6 +50,11 @@ class OneFleet(unittest.TestCase):
             self.assertTrue(run.running())
             run.kill()
 
+    def test_a_low_limit_of_open_files_is_no_limit_of_hosts(self):
+        with Deployment() as deployment, Fleet(deployment, AGENTS, canned=True) as fleet:
+            limited = ["sh", "-c", f'ulimit -S -n {AGENTS // 2}; exec "$@"', "sh"]
+            deployment.execute([*limited, *deployment.argv("run", *fleet.names, "true")])
+
     def test_the_same_seed_gives_the_same_fleet(self):
         with Deployment() as deployment:
             chosen = []
