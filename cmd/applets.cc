@@ -44,10 +44,18 @@ constexpr std::array<OptionSpec, 1> unpair_options{{
     {"--revoke", "", "revoke its certificate, too"},
 }};
 
-constexpr std::array<OptionSpec, 4> run_options{{
+constexpr std::string_view output_help =
+    "table, json (as --json), or ndjson: a line of JSON for each result as it comes (default table)";
+
+constexpr std::array<OptionSpec, 1> ping_options{{
+    {"--output", "FORMAT", output_help},
+}};
+
+constexpr std::array<OptionSpec, 5> run_options{{
     {"--async", "", "print the run's id and do not wait; see status, wait and cancel"},
     {"--follow", "", "print what the scripts print as it comes, each line with its host in front"},
     {"--min-success", "N", "exit 0 when it went well on N of the hosts, or on N% of them (default all)"},
+    {"--output", "FORMAT", output_help},
     {"--timeout", "TIME", "the agent ends the script after it: 30s, 5m, 2h (default: as the agent is set)"},
 }};
 
@@ -160,7 +168,7 @@ constinit const std::array<Applet, 39> table{{
     {dispatcher, "pairing-mode", "", "listen for pairing requests until interrupted", "pairing-mode", 0, 0,
      false, no_options, dispatcher_pairing_mode},
     {dispatcher, "ping", "HOST[:PORT]...", "ask agents whether they are there", "ping web-01 db-01:7500", 1,
-     -1, false, no_options, dispatcher_ping},
+     -1, false, ping_options, dispatcher_ping},
     {dispatcher, "renew-ca", "", "give the CA's key a certificate with new dates", "renew-ca --days 3650", 0,
      0, false, renew_ca_options, dispatcher_renew_ca},
     {dispatcher, "revoke", "NAME|SERIAL", "talk no more to whoever holds this certificate", "revoke web-01",

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cmd/dispatcher_context.h"
+#include "cmd/output_format.h"
 #include "cmd/print.h"
 #include "core/json.h"
 #include "core/timestamp.h"
@@ -31,7 +32,7 @@ std::optional<int> refused_by_hook(Runtime& runtime, const Dispatch& dispatch, c
     });
     if (allowed) return std::nullopt;
     const Error& error = allowed.error();
-    if (call.has("--json")) {
+    if (wants_json(call)) {
         print_out(json::dump(json::Object{{"ok", 0}, {"error", error.message}, {"code", code}}) + "\n");
     }
     print_error_line(fmt::format("{}: not authorised: {}", call.program, error.text()));

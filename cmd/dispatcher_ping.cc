@@ -1,21 +1,30 @@
-// Usage: ping HOST[:PORT]...
+// Usage: ping [--output table|json|ndjson] HOST[:PORT]...
 // HOST, STATUS, RTT, CERT EXPIRY, VERSION, DAYS LEFT of each. Certificates with less than half of cert_days
 // left are renewed afterwards. Exit 0 when every agent answered, else 1.
 #include <fmt/format.h>
 
+#include <cstdio>
+#include <map>
+
 #include "cmd/ask_hook.h"
 #include "cmd/dispatcher_context.h"
+#include "cmd/output_format.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
 #include "core/digest.h"
 #include "core/timestamp.h"
-#include "core/utf8.h"
 #include "net/dispatch.h"
 #include "net/renewal.h"
 #include "net/runtime.h"
 
 namespace ctrlexec {
 namespace {
+
+void print_renewal_errors(const Invocation& call, const PingResult& r) {
+    if (r.renewal_error.empty()) return;
+    print_error_line(
+        fmt::format("{}: {}: certificate not renewed: {}", call.program, r.host, r.renewal_error));
+}
 
 void print_table(const Invocation& call, const std::vector<PingResult>& results) {
     std::vector<std::vector<std::string>> rows;
@@ -28,10 +37,29 @@ void print_table(const Invocation& call, const std::vector<PingResult>& results)
             print_out(fmt::format("{}: certificate renewed, valid until {}\n", r.host, r.renewed_until));
     }
     for (const auto& r : results) {
-        if (!r.ok()) print_error_line(fmt::format("{}: {}: {}", call.program, r.host, printable(r.error)));
-        if (!r.renewal_error.empty())
-            print_error_line(fmt::format("{}: {}: certificate not renewed: {}", call.program, r.host,
-                                         printable(r.renewal_error)));
+        if (!r.ok()) print_error_line(fmt::format("{}: {}: {}", call.program, r.host, r.error));
+        print_renewal_errors(call, r);
+    }
+}
+
+void print_document(const std::vector<PingResult>& results) {
+    json::Array array;
+    for (const auto& result : results) array.push_back(result.to_json());
+    print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(array)}}) + "\n");
+}
+
+void print_line(const PingResult& result) {
+    print_out(json::dump(result.to_json()) + "\n");
+    std::fflush(stdout);
+}
+
+// The lines were printed before anything was renewed.
+void print_after_lines(const Invocation& call, const std::vector<PingResult>& results) {
+    for (const auto& r : results) {
+        if (!r.renewed_until.empty())
+            print_error_line(fmt::format("{}: {}: certificate renewed, valid until {}", call.program, r.host,
+                                         r.renewed_until));
+        print_renewal_errors(call, r);
     }
 }
 
@@ -41,13 +69,16 @@ asio::awaitable<void> renew_after(Runtime& runtime, const DispatcherConfig& conf
                                   std::vector<PingResult>& results) {
     const Renewals renewals(runtime, config, std::move(dispatch));
     std::vector<std::string> names;
-    for (const auto& result : results) {
+    std::multimap<std::string_view, PingResult*> by_host;  // it may have answered at two ports
+    for (auto& result : results) {
         if (result.ok()) names.push_back(result.host);
+        by_host.emplace(result.host, &result);
     }
     const std::vector<RenewalResult> done = co_await renewals.renew_registered(std::move(names));
     for (const auto& renewal : done) {
-        for (auto& result : results) {
-            if (result.host != renewal.host) continue;
+        const auto range = by_host.equal_range(renewal.host);
+        for (auto it = range.first; it != range.second; ++it) {
+            PingResult& result = *it->second;
             if (renewal.outcome == RenewalResult::Outcome::renewed)
                 result.expiry = result.renewed_until = renewal.expiry;
             result.renewal_error = renewal.error;
@@ -58,6 +89,8 @@ asio::awaitable<void> renew_after(Runtime& runtime, const DispatcherConfig& conf
 }  // namespace
 
 int dispatcher_ping(const Invocation& call) {
+    const auto format = output_format(call);
+    if (!format) return report(call, format.error());
     const auto port = port_option(call);
     if (!port) return report(call, port.error());
     auto targets = parse_targets(call.operands, *port);
@@ -76,6 +109,7 @@ int dispatcher_ping(const Invocation& call) {
     std::vector<PingResult> results;
     std::function<void(PingResult)> on_result = [&](PingResult result) {
         all_ok = all_ok && result.ok();
+        if (*format == OutputFormat::ndjson) print_line(result);
         results.push_back(std::move(result));
     };
     const int done = runtime.run([&]() -> asio::awaitable<int> {
@@ -83,13 +117,9 @@ int dispatcher_ping(const Invocation& call) {
         co_await renew_after(runtime, *config, dispatch, results);
         co_return 0;
     });
-    if (call.has("--json")) {
-        json::Array array;
-        for (const auto& result : results) array.push_back(result.to_json());
-        print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(array)}}) + "\n");
-    } else {
-        print_table(call, results);
-    }
+    if (*format == OutputFormat::table) print_table(call, results);
+    if (*format == OutputFormat::json) print_document(results);
+    if (*format == OutputFormat::ndjson) print_after_lines(call, results);
     return done == 0 && all_ok ? 0 : 1;
 }
 

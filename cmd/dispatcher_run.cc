@@ -5,6 +5,7 @@
 
 #include "cmd/ask_hook.h"
 #include "cmd/dispatcher_context.h"
+#include "cmd/output_format.h"
 #include "cmd/print.h"
 #include "cmd/run_options.h"
 #include "cmd/verbs.h"
@@ -38,7 +39,7 @@ Result<RunRequest> make_request(const Invocation& call) {
 }
 
 int report_conflicts(const Invocation& call, const std::vector<std::string>& conflicts) {
-    if (call.has("--json")) {
+    if (wants_json(call)) {
         print_out(json::dump(json::Object{
                       {"ok", 0}, {"error", "locked"}, {"code", 4}, {"conflicts", json::strings(conflicts)}}) +
                   "\n");

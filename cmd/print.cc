@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cmd/output_format.h"
 #include "core/json.h"
 #include "core/utf8.h"
 
@@ -29,7 +30,12 @@ std::string format_row(const std::vector<std::string>& cells, const std::vector<
 }  // namespace
 
 void print_out(std::string_view text) {
+    if (output_is_lost()) return;  // who has hung up, or has no room, shall not get pieces
     std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+bool output_is_lost() {
+    return std::ferror(stdout) != 0;
 }
 
 // Messages quote what others sent and what files hold: none of it may speak to the terminal.
@@ -55,7 +61,7 @@ int report(const Invocation& call, const Error& error) {
         print_error_line(fmt::format("{0}: {1}\nTry '{0} help {2}'.", call.program, error.text(), call.verb));
         return info(error.code).exit_code;
     }
-    if (call.has("--json")) print_out(json::dump(json::Object{{"ok", 0}, {"error", error.text()}}) + "\n");
+    if (wants_json(call)) print_out(json::dump(json::Object{{"ok", 0}, {"error", error.text()}}) + "\n");
     print_error_line(fmt::format("{}: {}", call.program, error.text()));
     return info(error.code).exit_code;
 }

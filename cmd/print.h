@@ -13,13 +13,17 @@
 namespace ctrlexec {
 
 void print_out(std::string_view text);
+
+// Something could not be written to stdout: nothing more is. finish_output tells.
+bool output_is_lost();
+
 void print_error_line(std::string_view line);
 
 // Flushes stdout. A result that could not be written (full disk, closed pipe) is no success: 0 becomes 1.
 int finish_output(int exit_code);
 
-// "PROGRAM: message" on stderr (a JSON object on stdout with --json, unless the command line itself is
-// wrong); returns the error's exit code.
+// "PROGRAM: message" on stderr (a JSON object on stdout where JSON was asked for, unless the command line
+// itself is wrong); returns the error's exit code.
 int report(const Invocation& call, const Error& error);
 
 // Two header lines (titles, a rule), then one line a row, columns aligned. Control characters are shown as

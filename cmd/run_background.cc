@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "cmd/output_format.h"
 #include "cmd/print.h"
 #include "cmd/run_options.h"
 #include "core/utf8.h"
@@ -16,7 +17,7 @@ using Begun = Result<AsyncRuns::Submission>;
 
 int run_in_background(Runtime& runtime, PlannedRun plan) {
     const Invocation& call = plan.call;
-    const bool as_json = call.has("--json");
+    const bool as_json = wants_json(call);
     const AsyncRuns runs(runtime, plan.dispatch, plan.config);
     Begun begun = fail(Errc::internal, "not begun");
     runtime.run([&]() -> asio::awaitable<int> {

@@ -25,6 +25,11 @@ Result<RunOptions> run_options(const Invocation& call, std::size_t hosts) {
     RunOptions options;
     options.background = call.has("--async");
     TRY(options.follow, follow_option(call));
+    TRY(options.format, output_format(call));
+    if (options.follow && options.format != OutputFormat::table)
+        return fail(Errc::usage, "--follow prints for people, --output json and ndjson for programs");
+    if (options.background && options.format == OutputFormat::ndjson)
+        return fail(Errc::usage, "--async prints no results as they come; use --output json");
     if (options.background && options.follow)
         return fail(Errc::usage, "--async does not wait for what --follow shows; 'wait --follow' does");
     TRY(options.timeout, duration_option(call, "--timeout"));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cmd/applet.h"
+#include "cmd/output_format.h"
 #include "core/dispatcher_config.h"
 #include "core/run_request.h"
 #include "core/run_summary.h"
@@ -20,6 +21,7 @@ struct RunOptions {
     std::optional<MinSuccess> enough;
     bool background = false;
     bool follow = false;
+    OutputFormat format = OutputFormat::table;
 };
 
 // Errc::usage for what is wrong, or does not go together.

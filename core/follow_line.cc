@@ -1,5 +1,7 @@
 #include "core/follow_line.h"
 
+#include <utility>
+
 #include "core/config_file.h"
 #include "core/output_fields.h"
 
@@ -16,12 +18,12 @@ Error odd(std::string what) {
 }  // namespace
 
 Result<FollowLine> FollowLine::parse(std::string_view text) {
-    const auto value = json::parse(text, max_line);
+    auto value = json::parse(text, max_line);
     if (!value || value->if_object() == nullptr) return odd("is not a JSON object");
     FollowLine line;
-    if (const auto* result = value->find("result")) {
+    if (auto* result = value->find("result")) {
         if (result->if_object() == nullptr) return odd("has a result that is no object");
-        line.result = *result;
+        line.result = std::move(*result);
         return line;
     }
     const std::string_view stream = value->text("stream");
@@ -35,7 +37,7 @@ Result<FollowLine> FollowLine::parse(std::string_view text) {
         return odd("does not say what it skipped");
     line.offset = static_cast<std::uint64_t>(offset);
     line.skipped = static_cast<std::uint64_t>(skipped);
-    if (skipped == 0) line.bytes = get_output(*value, "data");
+    if (skipped == 0) line.bytes = take_output(*value, "data");
     return line;
 }
 

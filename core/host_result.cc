@@ -1,6 +1,7 @@
 #include "core/host_result.h"
 
 #include <array>
+#include <utility>
 
 #include "core/config_file.h"
 #include "core/output_fields.h"
@@ -95,17 +96,17 @@ std::string_view RunResult::label() const {
 }
 
 Result<RunResult> RunResult::parse(std::string_view body) {
-    TRY(const json::Value value, parse_answer(body));
-    return from_json(value);
+    TRY(json::Value value, parse_answer(body));
+    return from_json(std::move(value));
 }
 
-Result<RunResult> RunResult::from_json(const json::Value& value) {
+Result<RunResult> RunResult::from_json(json::Value value) {
     RunResult result;
     result.script = value.scalar("script");
     result.reqid = value.scalar("reqid");
     result.error = value.scalar("error");
-    result.output = get_output(value, "stdout");
-    result.errors = get_output(value, "stderr");
+    result.output = take_output(value, "stdout");
+    result.errors = take_output(value, "stderr");
     result.output_truncated = is_set(value, "stdout_truncated");
     result.errors_truncated = is_set(value, "stderr_truncated");
     result.output_bytes = count_of(value, "stdout_bytes");
@@ -145,12 +146,16 @@ RunResult RunResult::from_record(const json::Value& record) {
     return result;
 }
 
-json::Value RunResult::to_json() const {
+json::Value RunResult::to_json() const& {
+    return RunResult(*this).to_json();
+}
+
+json::Value RunResult::to_json() && {
     json::Value object(json::Object{{"host", host}, {"script", script}, {"exit", exit}});
     const bool ran = error.empty() || exit != -1 || !output.empty() || !errors.empty();
     if (ran && !pending) {
-        set_output(object, "stdout", output);
-        set_output(object, "stderr", errors);
+        set_output(object, "stdout", std::move(output));
+        set_output(object, "stderr", std::move(errors));
         if (output_truncated) object.set("stdout_truncated", true);
         if (errors_truncated) object.set("stderr_truncated", true);
         if (output_truncated && output_bytes != 0) object.set("stdout_bytes", output_bytes);

@@ -61,10 +61,11 @@ struct RunResult {
 
     // From the body of an agent's 200 answer. A missing or odd `exit` is Errc::bad_answer, never success.
     static Result<RunResult> parse(std::string_view body);
-    static Result<RunResult> from_json(const json::Value& answer);
+    static Result<RunResult> from_json(json::Value answer);
     // What to_json() has written, and the 0.8.4 program too; what cannot be read has failed, and says so.
     static RunResult from_record(const json::Value& record);
-    json::Value to_json() const;
+    json::Value to_json() const&;
+    json::Value to_json() &&;  // without a copy of the output, which may be large
 };
 
 struct PingResult {

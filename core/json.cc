@@ -73,9 +73,19 @@ Result<Value> convert(simdjson::dom::element element, int levels) {
     return Value();
 }
 
+constexpr bool is_plain(char c) {
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
 void append_string(std::string& out, std::string_view text) {
     out += '"';
     while (!text.empty()) {
+        // Output of megabytes is mostly this.
+        const auto special = std::find_if_not(text.begin(), text.end(), is_plain);
+        const auto plain = static_cast<std::size_t>(special - text.begin());
+        out.append(text.substr(0, plain));
+        text.remove_prefix(plain);
+        if (text.empty()) break;
         const auto byte = static_cast<unsigned char>(text[0]);
         const std::size_t n = utf8_sequence(text);
         if (byte == '"' || byte == '\\') {

@@ -39,6 +39,7 @@ class Value {
     }  // above INT64_MAX
     const double* if_double() const { return std::get_if<double>(&data_); }
     const std::string* if_string() const { return std::get_if<std::string>(&data_); }
+    std::string* if_string() { return std::get_if<std::string>(&data_); }
     const Array* if_array() const { return std::get_if<Array>(&data_); }
     const Object* if_object() const { return std::get_if<Object>(&data_); }
     Object* if_object() { return std::get_if<Object>(&data_); }

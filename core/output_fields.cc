@@ -19,12 +19,15 @@ void set_output(json::Value& object, std::string_view name, std::string bytes) {
     object.set(std::string(name).append(exact_suffix), base64(bytes));
 }
 
-std::string get_output(const json::Value& object, std::string_view name) {
+std::string take_output(json::Value& object, std::string_view name) {
     const std::string_view encoded = object.text(std::string(name).append(exact_suffix));
     if (!encoded.empty()) {
         if (auto bytes = from_base64(encoded)) return *bytes;
     }
-    return object.scalar(name);
+    json::Value* member = object.find(name);
+    if (member == nullptr) return {};
+    if (auto* text = member->if_string()) return std::move(*text);
+    return member->scalar();
 }
 
 }  // namespace ctrlexec

@@ -11,7 +11,7 @@ namespace ctrlexec {
 // Sets object[name] and, when `bytes` is not UTF-8, object[name + "_b64"] (then object[name] shows U+FFFD).
 void set_output(json::Value& object, std::string_view name, std::string bytes);
 
-// The exact bytes again.
-std::string get_output(const json::Value& object, std::string_view name);
+// The exact bytes again; object[name] is moved out of the object.
+std::string take_output(json::Value& object, std::string_view name);
 
 }  // namespace ctrlexec

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-
 #include "core/config_file.h"
 #include "core/utf8.h"
 
@@ -31,11 +29,10 @@ constexpr int code_of(Outcome outcome) {
     }
 }
 
-std::string names(const std::vector<std::string>& hosts) {
-    const auto shown = std::min(hosts.size(), max_names);
+std::string names(const std::vector<std::string>& shown, std::size_t count) {
     std::string text;
-    for (std::size_t i = 0; i < shown; ++i) text += (i == 0 ? "" : ", ") + printable(hosts[i]);
-    if (shown < hosts.size()) text += fmt::format(" and {} more", hosts.size() - shown);
+    for (const auto& host : shown) text += (text.empty() ? "" : ", ") + printable(host);
+    if (shown.size() < count) text += fmt::format(" and {} more", count - shown.size());
     return text;
 }
 
@@ -55,12 +52,14 @@ Result<MinSuccess> MinSuccess::parse(std::string_view text, std::size_t hosts) {
 }
 
 void RunSummary::add(const RunResult& result) {
-    hosts_[static_cast<std::size_t>(result.outcome())].push_back(result.host);
+    Kind& kind = kinds_[static_cast<std::size_t>(result.outcome())];
+    ++kind.count;
+    if (kind.hosts.size() < max_names) kind.hosts.push_back(result.host);
 }
 
 std::size_t RunSummary::total() const {
     std::size_t sum = 0;
-    for (const auto& hosts : hosts_) sum += hosts.size();
+    for (const auto& kind : kinds_) sum += kind.count;
     return sum;
 }
 
@@ -69,7 +68,7 @@ int RunSummary::exit_code(const std::optional<MinSuccess>& enough) const {
     int code = 0;
     for (std::size_t i = 0; i < outcome_count; ++i) {
         const int one = code_of(static_cast<Outcome>(i));
-        if (hosts_[i].empty() || one == 0 || one == code) continue;
+        if (kinds_[i].count == 0 || one == 0 || one == code) continue;
         if (code != 0) return exit_failed;
         code = one;
     }
@@ -84,10 +83,11 @@ int RunSummary::wait_exit_code() const {
 std::string RunSummary::line() const {
     std::string text;
     for (std::size_t i = 0; i < outcome_count; ++i) {
-        if (hosts_[i].empty()) continue;
+        const Kind& kind = kinds_[i];
+        if (kind.count == 0) continue;
         const auto outcome = static_cast<Outcome>(i);
-        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", hosts_[i].size(), spoken(outcome));
-        if (outcome != Outcome::ok) text += fmt::format(" ({})", names(hosts_[i]));
+        text += fmt::format("{}{} {}", text.empty() ? "" : ", ", kind.count, spoken(outcome));
+        if (outcome != Outcome::ok) text += fmt::format(" ({})", names(kind.hosts, kind.count));
     }
     return text;
 }

@@ -39,7 +39,7 @@ class RunSummary {
     void add(const RunResult& result);
 
     std::size_t total() const;
-    std::size_t count(Outcome outcome) const { return hosts_[static_cast<std::size_t>(outcome)].size(); }
+    std::size_t count(Outcome outcome) const { return kinds_[static_cast<std::size_t>(outcome)].count; }
     bool all_ok() const { return count(Outcome::ok) == total(); }
 
     int exit_code(const std::optional<MinSuccess>& enough = std::nullopt) const;
@@ -49,7 +49,11 @@ class RunSummary {
     std::string line() const;
 
   private:
-    std::array<std::vector<std::string>, outcome_count> hosts_;  // by outcome
+    struct Kind {
+        std::size_t count = 0;
+        std::vector<std::string> hosts;  // the first of them
+    };
+    std::array<Kind, outcome_count> kinds_;  // by outcome
 };
 
 }  // namespace ctrlexec

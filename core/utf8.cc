@@ -1,6 +1,7 @@
 #include "core/utf8.h"
 
 #include <fmt/format.h>
+#include <simdjson.h>
 
 namespace ctrlexec {
 
@@ -27,12 +28,7 @@ std::size_t utf8_sequence(std::string_view text) {
 }
 
 bool is_utf8(std::string_view text) {
-    while (!text.empty()) {
-        const std::size_t n = utf8_sequence(text);
-        if (n == 0) return false;
-        text.remove_prefix(n);
-    }
-    return true;
+    return simdjson::validate_utf8(text.data(), text.size());
 }
 
 std::size_t incomplete_at_end(std::string_view bytes) {

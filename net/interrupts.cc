@@ -53,10 +53,10 @@ std::string names_of(const std::vector<Target>& targets) {
 
 asio::awaitable<void> carry_out(Shared shared, std::shared_ptr<const Dispatch> dispatch,
                                 std::shared_ptr<const RunRequest> request, HostLocks locks,
-                                std::function<void(const RunResult&)> on_result, OnOutput on_output) {
-    std::function<void(RunResult)> hand_over = [shared, on_result](const RunResult& result) {
+                                std::function<void(RunResult)> on_result, OnOutput on_output) {
+    std::function<void(RunResult)> hand_over = [shared, on_result](RunResult result) {
         --shared->left[result.host];
-        on_result(result);
+        on_result(std::move(result));
     };
     std::vector<Target> targets = shared->targets;
     co_await dispatch->run(std::move(targets), std::move(request), std::move(locks), std::move(hand_over),
@@ -121,7 +121,7 @@ RunResult unseen(const Interruptible& shared, const Target& target, const std::s
 asio::awaitable<bool> run_interruptibly(Runtime& runtime, std::shared_ptr<const AsyncRuns> runs,
                                         std::shared_ptr<const Dispatch> dispatch, std::vector<Target> targets,
                                         std::shared_ptr<const RunRequest> request, HostLocks locks,
-                                        std::function<void(const RunResult&)> on_result, OnOutput on_output,
+                                        std::function<void(RunResult)> on_result, OnOutput on_output,
                                         std::function<void(std::string)> say) {
     const auto shared = std::make_shared<Interruptible>(runtime);
     shared->runs = std::move(runs);

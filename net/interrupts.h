@@ -20,7 +20,7 @@ namespace ctrlexec {
 asio::awaitable<bool> run_interruptibly(Runtime& runtime, std::shared_ptr<const AsyncRuns> runs,
                                         std::shared_ptr<const Dispatch> dispatch, std::vector<Target> targets,
                                         std::shared_ptr<const RunRequest> request, HostLocks locks,
-                                        std::function<void(const RunResult&)> on_result, OnOutput on_output,
+                                        std::function<void(RunResult)> on_result, OnOutput on_output,
                                         std::function<void(std::string)> say);
 
 }  // namespace ctrlexec

@@ -117,6 +117,16 @@ TEST_CASE("a run's result is written as the API documents it") {
         R"({"host":"web-01","script":"s","exit":127,"stdout":"","stderr":"x","error":"cannot execute","rtt":"45ms","reqid":"","outcome":"failed"})");
 }
 
+TEST_CASE("a result that is given away is written the same") {
+    RunResult result;
+    result.host = "web-01";
+    result.exit = 0;
+    result.output = "text\n";
+    result.errors = "a\xff";
+    const std::string kept = json::dump(result.to_json());
+    CHECK(json::dump(std::move(result).to_json()) == kept);
+}
+
 TEST_CASE("the host of a result is the one that was asked, whatever the agent calls itself") {
     CHECK(run(R"({"exit":0,"host":"evil"})").host == "");
     const auto ping = PingResult::parse(R"({"status":"ok","host":"evil"})");

@@ -194,6 +194,16 @@ TEST_CASE("the writer emits compact ASCII-safe escapes") {
     for (const auto& row : rows) CHECK(json::dump(row.value) == row.text);
 }
 
+TEST_CASE("what must be escaped is, wherever it stands among plain text") {
+    for (int byte = 0; byte < 0x100; ++byte) {
+        const std::string special(1, static_cast<char>(byte));
+        const std::string alone = json::dump(special);
+        const std::string escaped = alone.substr(1, alone.size() - 2);
+        CHECK_MESSAGE(json::dump("ab" + special + "cd" + special) == "\"ab" + escaped + "cd" + escaped + "\"",
+                      byte);
+    }
+}
+
 TEST_CASE("bytes that are not UTF-8 never make the written text invalid") {
     const std::string_view texts[] = {"\xff",         "a\x80z",   "\xed\xa0\x80", "\xc3",
                                       "\xf0\x9f\x98", "\xc0\xaf", "\xe2\x82\""};

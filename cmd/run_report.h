@@ -1,0 +1,40 @@
+// What `run` shows of its results while they come, in the form that was asked for. Nothing is kept that has
+// been printed: a thousand results may be a gigabyte.
+#pragma once
+
+#include <string>
+
+#include "cmd/follow_output.h"
+#include "cmd/run_options.h"
+#include "cmd/run_output.h"
+#include "core/run_summary.h"
+
+namespace ctrlexec {
+
+class RunReport {
+  public:
+    explicit RunReport(const PlannedRun& plan);
+
+    // Printed at once. A result counts also when there is nobody to read it any more.
+    void add(RunResult result);
+    void add_output(const std::string& host, const FollowLine& line);
+    void say(const std::string& words);  // to stderr
+
+    // All results are there.
+    void end();
+
+    const RunSummary& summary() const { return summary_; }
+
+  private:
+    void print(RunResult result);
+    void print_for_people(const RunResult& result);
+
+    std::string program_;
+    OutputFormat format_;
+    RunSummary summary_;
+    RunOutput human_;
+    FollowOutput live_;
+    bool document_begun_ = false;
+};
+
+}  // namespace ctrlexec
