@@ -51,11 +51,13 @@ constexpr std::array<OptionSpec, 1> ping_options{{
     {"--output", "FORMAT", output_help},
 }};
 
-constexpr std::array<OptionSpec, 5> run_options{{
+constexpr std::array<OptionSpec, 7> run_options{{
     {"--async", "", "print the run's id and do not wait; see status, wait and cancel"},
     {"--follow", "", "print what the scripts print as it comes, each line with its host in front"},
+    {"--group-output", "", "print results at the end, those that say the same once, with their hosts"},
     {"--min-success", "N", "exit 0 when it went well on N of the hosts, or on N% of them (default all)"},
     {"--output", "FORMAT", output_help},
+    {"--progress", "", "show on stderr how far it is, when that is a terminal"},
     {"--timeout", "TIME", "the agent ends the script after it: 30s, 5m, 2h (default: as the agent is set)"},
 }};
 

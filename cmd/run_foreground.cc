@@ -1,6 +1,7 @@
 #include "cmd/run_options.h"
 #include "cmd/run_report.h"
 #include "net/interrupts.h"
+#include "net/ticker.h"
 
 namespace ctrlexec {
 namespace {
@@ -17,6 +18,11 @@ int run_in_foreground(Runtime& runtime, PlannedRun plan) {
         on_output = [&](const std::string& host, const FollowLine& line) { report.add_output(host, line); };
     std::function<void(std::string)> say = [&](const std::string& words) { report.say(words); };
     const auto runs = std::make_shared<const AsyncRuns>(runtime, plan.dispatch, plan.config);
+    if (report.shows_progress()) {
+        report.tick();
+        std::function<void()> tick = [&] { report.tick(); };
+        runtime.spawn(tick_forever(runtime, ProgressBar::interval, std::move(tick)));
+    }
     bool interrupted = false;
     runtime.run([&]() -> asio::awaitable<int> {
         interrupted = co_await run_interruptibly(runtime, runs, plan.dispatch, std::move(plan.targets),

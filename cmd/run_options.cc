@@ -21,17 +21,38 @@ Result<bool> follow_option(const Invocation& call) {
     return call.has("--follow");
 }
 
+namespace {
+
+// What the options that say how results are shown do not go together with.
+Result<void> check_forms(const RunOptions& options) {
+    const bool for_people = options.format == OutputFormat::table;
+    if (options.follow && !for_people)
+        return fail(Errc::usage, "--follow prints for people, --output json and ndjson for programs");
+    if (options.grouped && !for_people)
+        return fail(Errc::usage, "--group-output prints for people, --output json and ndjson for programs");
+    if (options.grouped && options.follow)
+        return fail(Errc::usage, "--follow prints at once what --group-output keeps for the end");
+    if (!options.background) return success();
+    if (options.format == OutputFormat::ndjson)
+        return fail(Errc::usage, "--async prints no results as they come; use --output json");
+    if (options.follow)
+        return fail(Errc::usage, "--async does not wait for what --follow shows; 'wait --follow' does");
+    if (options.grouped || options.progress)
+        return fail(Errc::usage, fmt::format("--async does not wait for what {} shows",
+                                             options.grouped ? "--group-output" : "--progress"));
+    return success();
+}
+
+}  // namespace
+
 Result<RunOptions> run_options(const Invocation& call, std::size_t hosts) {
     RunOptions options;
     options.background = call.has("--async");
+    options.grouped = call.has("--group-output");
+    options.progress = call.has("--progress");
     TRY(options.follow, follow_option(call));
     TRY(options.format, output_format(call));
-    if (options.follow && options.format != OutputFormat::table)
-        return fail(Errc::usage, "--follow prints for people, --output json and ndjson for programs");
-    if (options.background && options.format == OutputFormat::ndjson)
-        return fail(Errc::usage, "--async prints no results as they come; use --output json");
-    if (options.background && options.follow)
-        return fail(Errc::usage, "--async does not wait for what --follow shows; 'wait --follow' does");
+    TRY_DO(check_forms(options));
     TRY(options.timeout, duration_option(call, "--timeout"));
     if (!call.has("--min-success")) return options;
     if (options.background)

@@ -22,6 +22,8 @@ struct RunOptions {
     bool background = false;
     bool follow = false;
     OutputFormat format = OutputFormat::table;
+    bool grouped = false;   // equal results are folded together at the end
+    bool progress = false;  // a bar on stderr, where that is a terminal
 };
 
 // Errc::usage for what is wrong, or does not go together.

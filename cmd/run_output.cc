@@ -40,6 +40,22 @@ void RunOutput::print_problems(const RunResult& result) {
 
 void RunOutput::print(const RunResult& result) {
     print_header(result);
+    print_streams(result);
+}
+
+void RunOutput::print(const ResultGroup& group) {
+    std::string names;
+    for (const auto& host : group.hosts) names += " " + printable(host);
+    if (group.count > group.hosts.size())
+        names += fmt::format(" and {} more", group.count - group.hosts.size());
+    start_line();
+    print_out(fmt::format("==> on {} host{}:{}  [{}  exit:{}  req:{}]\n", group.count,
+                          group.count == 1 ? "" : "s", names, headline(group.result.outcome()),
+                          group.result.exit, printable(group.result.reqid)));
+    print_streams(group.result);
+}
+
+void RunOutput::print_streams(const RunResult& result) {
     print_out(result.output);
     at_line_start_ = result.output.empty() || result.output.back() == '\n';
     print_prefixed("    STDERR: ", result.errors);

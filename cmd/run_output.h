@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "core/host_result.h"
+#include "core/result_groups.h"
 
 namespace ctrlexec {
 
@@ -15,12 +16,15 @@ class RunOutput {
     // Without what the script has printed, which has been shown already.
     void print_end(const RunResult& result);
 
+    void print(const ResultGroup& group);
+
     // Whatever is printed now begins a line.
     void end() { start_line(); }
 
   private:
     void start_line();
     void print_header(const RunResult& result);
+    void print_streams(const RunResult& result);
     void print_problems(const RunResult& result);
     void print_prefixed(std::string_view prefix, std::string_view text);
     bool at_line_start_ = true;

@@ -2,11 +2,20 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import unittest
 
 from deployment import MISSING, Deployment
 from processes import DEADLINE
+from terminal import Terminal
+
+
+def setUpModule():
+    """Who runs the tests in the background may have us ignore it, and then so would all that we start."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    unittest.addModuleCleanup(signal.signal, signal.SIGINT, before)
 
 
 class Formats(unittest.TestCase):
@@ -78,6 +87,97 @@ class Formats(unittest.TestCase):
                         os.close(theirs)
                     self.assertEqual(done.returncode, expected, done.stderr)
                     self.assertIn(b"cannot write the output", done.stderr)
+
+
+class Groups(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.deployment = cls.enterClassContext(Deployment())
+        agent = cls.deployment.paired_agent("web-01", bind="0.0.0.0")
+        agent.script("hello", "#!/bin/sh\nprintf 'the same\\nagain'; echo and more >&2\n")
+        agent.script("random", "#!/bin/sh\necho $$; exit 7\n")
+        agent.serve()
+        cls.port = agent.daemon.port
+
+    def targets(self, count):
+        return [f"127.0.0.{1 + i}:{self.port}" for i in range(count)]
+
+    def run_grouped(self, *words, check=0):
+        done = self.deployment.dispatcher("run", "--group-output", *words, check=check)
+        return re.sub(r"req:[0-9a-f]{16}", "req:<REQID>", done.stdout.decode()), done.stderr.decode()
+
+    def test_equal_results_are_printed_once_and_the_biggest_group_first(self):
+        output, errors = self.run_grouped("127.0.1.1:1", *self.targets(25), "127.0.1.2:1", "hello", check=MISSING)
+        names = sorted(target.partition(":")[0] for target in self.targets(25))[:20]
+        self.assertEqual(output, f"==> on 25 hosts: {' '.join(names)} and 5 more  [OK  exit:0  req:<REQID>]\n"
+                                 "the same\nagain\n    STDERR: and more\n"
+                                 "==> on 2 hosts: 127.0.1.1 127.0.1.2  [MISSING  exit:-1  req:<REQID>]\n"
+                                 "    ERROR: connection refused by HOST: nothing listens there\n")
+        self.assertIn("25 ok, 2 missing (", errors)
+
+    def test_different_results_are_printed_each(self):
+        output, _ = self.run_grouped(*self.targets(3), "random", check=1)
+        self.assertEqual(output.count("==> on 1 host: 127.0.0."), 3)
+        self.assertEqual(output.count("[FAIL  exit:7"), 3)
+
+    def test_alone_a_host_is_named_in_its_error(self):
+        output, _ = self.run_grouped("127.0.1.1:1", "hello", check=MISSING)
+        self.assertIn("ERROR: connection refused by 127.0.1.1:1: nothing", output)
+
+
+class ProgressBar(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.deployment = cls.enterClassContext(Deployment())
+        cls.gate = cls.deployment.directory / "gate"
+        cls.slow, cls.fast = cls.deployment.paired_agents("web-01", "web-02", bind="0.0.0.0")
+        cls.slow.script("work", f"#!/bin/sh\nuntil [ -e {cls.gate} ]; do sleep 0.02; done\nprintf slow\n")
+        cls.fast.script("work", "#!/bin/sh\nprintf fast\n")
+        cls.slow.serve()
+        cls.fast.serve()
+        cls.targets = [f"127.0.0.1:{cls.slow.daemon.port}", f"127.0.0.2:{cls.fast.daemon.port}"]
+
+    def setUp(self):
+        self.gate.unlink(missing_ok=True)
+
+    def terminal(self, *words, **environment):
+        environment = self.deployment.environment(**{"TERM": "xterm", "NO_COLOR": "1", **environment})
+        return self.enterContext(Terminal(self.deployment.argv("run", "--progress", *self.targets, "work", *words), environment))
+
+    def test_it_is_drawn_erased_for_results_and_gone_at_the_end(self):
+        run = self.terminal()
+        run.expect(r"\r\x1b\[K\[>               .*\] 0/2  0 s")
+        # The result begins where the bar was, and the bar where a line begins although the output has no end of line.
+        run.expect(r"\r\x1b\[K==> 127\.0\.0\.2  \[OK .*\]\nfast\n\r\x1b\[K\[=+> *\] 1/2  1 ok  \d+ s")
+        run.expect(r"\r\x1b\[K\[=+> *\] 1/2  1 ok  [1-9] s")  # time goes on without results
+        self.gate.touch()
+        self.assertEqual(run.wait_exit(), 0)
+        run.expect(r"\r\x1b\[K==> 127\.0\.0\.1  \[OK .*\]\nslow\Z")
+
+    def test_colours_are_for_terminals_that_want_them(self):
+        run = self.terminal("--group-output", NO_COLOR="")
+        run.expect(r"1/2\x1b\[32m  1 ok\x1b\[0m  \d+ s")
+        self.gate.touch()
+        self.assertEqual(run.wait_exit(), 0)
+        run.expect(r"\r\x1b\[K==> on 1 host: 127")
+
+    def test_words_do_not_stand_behind_the_bar(self):
+        run = self.terminal("--group-output")
+        run.expect("1/2  1 ok")
+        run.process.send_signal(signal.SIGINT)
+        run.expect(r"\r\x1b\[Kctrl-exec-dispatcher: still waiting for 127\.0\.0\.1; .*\n")
+        run.expect(r"\r\x1b\[K\[.*1/2  1 ok")
+        self.gate.touch()
+        self.assertEqual(run.wait_exit(), 0)
+
+    def test_nothing_of_it_without_a_terminal_or_on_a_dumb_one(self):
+        self.gate.touch()
+        done = self.deployment.dispatcher("run", "--progress", *self.targets, "work")
+        self.assertNotIn(b"\r", done.stdout + done.stderr)
+        self.assertNotIn(b"/2", done.stderr)
+        run = self.terminal(TERM="dumb")
+        self.assertEqual(run.wait_exit(), 0)
+        run.expect(r"\A==> [^\r\x1b]*\Z")
 
 
 if __name__ == "__main__":
