@@ -5,12 +5,14 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "core/result.h"
+#include "net/answer_gate.h"
 
 namespace ctrlexec {
 
@@ -45,7 +47,8 @@ struct AgentCall {
     std::function<void(std::string_view)> on_line;
     std::string session;                          // of an earlier connection, to be resumed; "" for none
     std::function<void(std::string)> on_session;  // gets the next one, of an agent of ours; may be empty
-    std::function<bool()> unwanted;  // asked when a piece has arrived: nobody wants the rest of the stream
+    std::shared_ptr<AnswerGate> gate;  // for large answers; null: they come as they come
+    std::function<bool()> unwanted;    // asked when a piece has arrived: nobody wants the rest of the stream
 };
 
 }  // namespace ctrlexec

@@ -4,6 +4,7 @@
 #include <asio/awaitable.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/result.h"
@@ -51,6 +52,8 @@ class AgentConnection {
   private:
     TlsStream stream_;
     Deadline deadline_;
+    std::optional<AnswerGate::Turn>
+        turn_;  // kept until the connection is of no more use, or the answer taken
     PeerIdentity peer_;
     std::chrono::steady_clock::time_point opened_;
     bool used_ = false;        // an answer has come

@@ -132,6 +132,7 @@ Result<Dispatch> Dispatch::create(Runtime& runtime, const DispatcherConfig& conf
     auto pool = connections == Connections::kept ? std::make_shared<AgentPool>(runtime.io().get_executor())
                                                  : std::shared_ptr<AgentPool>();
     Dispatch dispatch(runtime, config, std::move(tls), std::move(pool));
+    dispatch.gate_ = std::make_shared<AnswerGate>(runtime.io().get_executor(), AnswerGate::default_bytes);
     dispatch.serial_ = identity.certificate.serial();
     dispatch.tickets_ = std::make_shared<TicketStore>(config.tickets_file(), identity);
     return dispatch;
@@ -204,6 +205,7 @@ asio::awaitable<Result<std::string>> Dispatch::exchange(Result<Destination> addr
     call.repeatable = question.repeatable;
     call.on_line = std::move(question.on_line);
     call.unwanted = std::move(question.unwanted);
+    call.gate = gate_;
     const auto peer = std::make_shared<PeerIdentity>();
     if (where.agent) {
         call.accept = [this, agent = *where.agent, peer](PeerIdentity seen) {

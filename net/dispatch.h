@@ -105,6 +105,7 @@ class Dispatch {
     std::string serial_;  // of our certificate
     bool introduces_ = true;
     std::shared_ptr<TicketStore> tickets_;
+    std::shared_ptr<AnswerGate> gate_;
     std::shared_ptr<AgentPool> pool_;  // null: one connection each
 };
 

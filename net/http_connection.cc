@@ -45,6 +45,10 @@ asio::awaitable<Result<HttpMessage>> HttpConnection::read(std::function<void()> 
             continued = true;
             CO_TRY_DO(co_await stream_.write(asio::buffer(interim)));
         }
+        if (admit_ && parser_.memory() > free_bytes_) {
+            const auto admit = std::exchange(admit_, nullptr);
+            co_await admit(parser_.expected_body());
+        }
         CO_TRY(const std::size_t n, co_await stream_.read_some(asio::buffer(buffer_)));
         if (n == 0) {
             CO_TRY_DO(parser_.finish());

@@ -27,6 +27,13 @@ class HttpConnection {
     // bytes have arrived. A request that expects it gets 100 Continue once its head is accepted.
     asio::awaitable<Result<HttpMessage>> read(std::function<void()> on_begin = {});
 
+    // Awaited once, before a message grows beyond `free_bytes` of memory, with the size that is expected of
+    // its body. Meanwhile nothing is read.
+    void admit_large(std::size_t free_bytes, std::function<asio::awaitable<void>(std::size_t)> admit) {
+        free_bytes_ = free_bytes;
+        admit_ = std::move(admit);
+    }
+
     // One TLS write when head and body fit a record together; otherwise the head first and then the body, so
     // that a body of at most 16 KiB always arrives in one record: old peers read it with one call.
     asio::awaitable<Result<void>> write(std::string head, std::string body);
@@ -51,6 +58,8 @@ class HttpConnection {
     Stream& stream_;
     HttpParser parser_;
     RequestBudget::Share share_;
+    std::size_t free_bytes_ = 0;
+    std::function<asio::awaitable<void>(std::size_t)> admit_;
     void grow();
     void shrink();
     // Small while nothing arrives: there may be thousands of idle connections.

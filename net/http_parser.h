@@ -54,6 +54,8 @@ class HttpParser {
     const HttpMessage& message() const { return message_; }
     // The memory that the message takes so far, what its body reserves included.
     std::size_t memory() const { return head_bytes_ + message_.body.capacity(); }
+    // Of the body, as far as that is known: what has arrived, and what Content-Length says is to come.
+    std::size_t expected_body() const { return message_.body.size() + body_left_; }
     HttpMessage take();  // the complete message; the parser starts over
 
   private:
