@@ -1,9 +1,12 @@
 """A program on a pseudo terminal, typed at and read as an operator does."""
 
+import fcntl
 import os
 import pty
 import re
+import struct
 import subprocess
+import termios
 import threading
 
 from processes import DEADLINE, poll
@@ -12,8 +15,9 @@ from processes import DEADLINE, poll
 class Terminal:
     """Runs a command with stdin, stdout and stderr on a terminal of its own, which echoes what is typed."""
 
-    def __init__(self, argv, environment):
+    def __init__(self, argv, environment, columns=80):
         self._ours, theirs = pty.openpty()
+        self.resize(columns)
         self.process = subprocess.Popen([str(word) for word in argv], env=environment, stdin=theirs, stdout=theirs,
                                         stderr=theirs, start_new_session=True)
         os.close(theirs)
@@ -47,6 +51,9 @@ class Terminal:
 
     def type(self, text):
         os.write(self._ours, text.encode())
+
+    def resize(self, columns):
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("4H", 24, columns, 0, 0))
 
     def wait_exit(self):
         return self.process.wait(DEADLINE)

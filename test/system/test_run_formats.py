@@ -140,9 +140,10 @@ class ProgressBar(unittest.TestCase):
     def setUp(self):
         self.gate.unlink(missing_ok=True)
 
-    def terminal(self, *words, **environment):
+    def terminal(self, *words, columns=80, **environment):
         environment = self.deployment.environment(**{"TERM": "xterm", "NO_COLOR": "1", **environment})
-        return self.enterContext(Terminal(self.deployment.argv("run", "--progress", *self.targets, "work", *words), environment))
+        return self.enterContext(Terminal(self.deployment.argv("run", "--progress", *self.targets, "work", *words), environment,
+                                          columns))
 
     def test_it_is_drawn_erased_for_results_and_gone_at_the_end(self):
         run = self.terminal()
@@ -167,6 +168,14 @@ class ProgressBar(unittest.TestCase):
         run.process.send_signal(signal.SIGINT)
         run.expect(r"\r\x1b\[Kctrl-exec-dispatcher: still waiting for 127\.0\.0\.1; .*\n")
         run.expect(r"\r\x1b\[K\[.*1/2  1 ok")
+        self.gate.touch()
+        self.assertEqual(run.wait_exit(), 0)
+
+    def test_it_fits_into_the_terminal_also_when_that_is_made_smaller(self):
+        run = self.terminal("--group-output", columns=20)
+        run.expect(r"\r\x1b\[K1/2  1 ok  \d+ s")  # no room for a bar
+        run.resize(8)
+        run.expect(r"\r\x1b\[K1/2$")
         self.gate.touch()
         self.assertEqual(run.wait_exit(), 0)
 
