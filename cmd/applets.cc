@@ -47,8 +47,11 @@ constexpr std::array<OptionSpec, 1> unpair_options{{
 constexpr std::string_view output_help =
     "table, json (as --json), or ndjson: a line of JSON for each result as it comes (default table)";
 
-constexpr std::array<OptionSpec, 1> ping_options{{
+constexpr std::string_view progress_help = "show on stderr how far it is, when that is a terminal";
+
+constexpr std::array<OptionSpec, 2> ping_options{{
     {"--output", "FORMAT", output_help},
+    {"--progress", "", progress_help},
 }};
 
 constexpr std::array<OptionSpec, 7> run_options{{
@@ -57,7 +60,7 @@ constexpr std::array<OptionSpec, 7> run_options{{
     {"--group-output", "", "print results at the end, those that say the same once, with their hosts"},
     {"--min-success", "N", "exit 0 when it went well on N of the hosts, or on N% of them (default all)"},
     {"--output", "FORMAT", output_help},
-    {"--progress", "", "show on stderr how far it is, when that is a terminal"},
+    {"--progress", "", progress_help},
     {"--timeout", "TIME", "the agent ends the script after it: 30s, 5m, 2h (default: as the agent is set)"},
 }};
 

@@ -1,67 +1,21 @@
-// Usage: ping [--output table|json|ndjson] HOST[:PORT]...
+// Usage: ping [--output table|json|ndjson] [--progress] HOST[:PORT]...
 // HOST, STATUS, RTT, CERT EXPIRY, VERSION, DAYS LEFT of each. Certificates with less than half of cert_days
 // left are renewed afterwards. Exit 0 when every agent answered, else 1.
-#include <fmt/format.h>
-
-#include <cstdio>
 #include <map>
 
 #include "cmd/ask_hook.h"
 #include "cmd/dispatcher_context.h"
-#include "cmd/output_format.h"
+#include "cmd/ping_report.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
 #include "core/digest.h"
-#include "core/timestamp.h"
 #include "net/dispatch.h"
 #include "net/renewal.h"
 #include "net/runtime.h"
+#include "net/ticker.h"
 
 namespace ctrlexec {
 namespace {
-
-void print_renewal_errors(const Invocation& call, const PingResult& r) {
-    if (r.renewal_error.empty()) return;
-    print_error_line(
-        fmt::format("{}: {}: certificate not renewed: {}", call.program, r.host, r.renewal_error));
-}
-
-void print_table(const Invocation& call, const std::vector<PingResult>& results) {
-    std::vector<std::vector<std::string>> rows;
-    for (const auto& r : results)
-        rows.push_back({r.host, r.ok() ? "ok" : "error", r.rtt, r.expiry, r.version,
-                        days_text(r.days_left(now_seconds()))});
-    print_out(format_table({"HOST", "STATUS", "RTT", "CERT EXPIRY", "VERSION", "DAYS LEFT"}, rows));
-    for (const auto& r : results) {
-        if (!r.renewed_until.empty())
-            print_out(fmt::format("{}: certificate renewed, valid until {}\n", r.host, r.renewed_until));
-    }
-    for (const auto& r : results) {
-        if (!r.ok()) print_error_line(fmt::format("{}: {}: {}", call.program, r.host, r.error));
-        print_renewal_errors(call, r);
-    }
-}
-
-void print_document(const std::vector<PingResult>& results) {
-    json::Array array;
-    for (const auto& result : results) array.push_back(result.to_json());
-    print_out(json::dump(json::Object{{"ok", 1}, {"results", std::move(array)}}) + "\n");
-}
-
-void print_line(const PingResult& result) {
-    print_out(json::dump(result.to_json()) + "\n");
-    std::fflush(stdout);
-}
-
-// The lines were printed before anything was renewed.
-void print_after_lines(const Invocation& call, const std::vector<PingResult>& results) {
-    for (const auto& r : results) {
-        if (!r.renewed_until.empty())
-            print_error_line(fmt::format("{}: {}: certificate renewed, valid until {}", call.program, r.host,
-                                         r.renewed_until));
-        print_renewal_errors(call, r);
-    }
-}
 
 // Of those that answered.
 asio::awaitable<void> renew_after(Runtime& runtime, const DispatcherConfig& config,
@@ -105,22 +59,20 @@ int dispatcher_ping(const Invocation& call) {
     if (!created) return report(call, created.error());
     const auto dispatch = std::make_shared<const Dispatch>(std::move(*created));
     if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(*question))) return *refused;
-    bool all_ok = true;
-    std::vector<PingResult> results;
-    std::function<void(PingResult)> on_result = [&](PingResult result) {
-        all_ok = all_ok && result.ok();
-        if (*format == OutputFormat::ndjson) print_line(result);
-        results.push_back(std::move(result));
-    };
+    PingReport shown(call, *format, targets->size());
+    std::function<void(PingResult)> on_result = [&](PingResult result) { shown.add(std::move(result)); };
+    if (shown.shows_progress()) {
+        std::function<void()> tick = [&] { shown.tick(); };
+        tick();
+        runtime.spawn(tick_forever(runtime, ProgressBar::interval, std::move(tick)));
+    }
     const int done = runtime.run([&]() -> asio::awaitable<int> {
         co_await dispatch->ping(std::move(*targets), new_reqid(), std::move(on_result));
-        co_await renew_after(runtime, *config, dispatch, results);
+        co_await renew_after(runtime, *config, dispatch, shown.results());
         co_return 0;
     });
-    if (*format == OutputFormat::table) print_table(call, results);
-    if (*format == OutputFormat::json) print_document(results);
-    if (*format == OutputFormat::ndjson) print_after_lines(call, results);
-    return done == 0 && all_ok ? 0 : 1;
+    shown.end();
+    return done == 0 && shown.all_ok() ? 0 : 1;
 }
 
 }  // namespace ctrlexec

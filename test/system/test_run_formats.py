@@ -162,6 +162,13 @@ class ProgressBar(unittest.TestCase):
         self.assertEqual(run.wait_exit(), 0)
         run.expect(r"\r\x1b\[K==> on 1 host: 127")
 
+    def test_ping_has_it_too(self):
+        argv = self.deployment.argv("ping", "--progress", *self.targets, "127.0.0.3:1")
+        ping = self.enterContext(Terminal(argv, self.deployment.environment(TERM="xterm", NO_COLOR="1")))
+        ping.expect(r"\r\x1b\[K\[>.*\] 0/3  0 ok  0 s")
+        self.assertEqual(ping.wait_exit(), 1)
+        ping.expect(r"\r\x1b\[KHOST +STATUS ")
+
     def test_words_do_not_stand_behind_the_bar(self):
         run = self.terminal("--group-output")
         run.expect("1/2  1 ok")
