@@ -16,6 +16,7 @@ struct OptionSpec {
     std::string_view name;   // with its dashes
     std::string_view value;  // what the value is called in help; "" for a flag
     std::string_view help;
+    bool is_list = false;  // given again it adds to what was said: the values have commas between them
 };
 
 // One call, parsed: the table's arity and options already hold.

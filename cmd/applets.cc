@@ -49,15 +49,24 @@ constexpr std::string_view output_help =
 
 constexpr std::string_view progress_help = "show on stderr how far it is, when that is a terminal";
 
-constexpr std::array<OptionSpec, 2> ping_options{{
+constexpr std::array<OptionSpec, 2> target_options{{
+    {"--exclude", "WORD", "not these: HOST, web-*, tag:KEY=VALUE, @GROUP; may be repeated", true},
+    {"--limit", "N", "only the first N of them by name"},
+}};
+
+constexpr std::array<OptionSpec, 4> ping_options{{
+    target_options[0],
+    target_options[1],
     {"--output", "FORMAT", output_help},
     {"--progress", "", progress_help},
 }};
 
-constexpr std::array<OptionSpec, 7> run_options{{
+constexpr std::array<OptionSpec, 9> run_options{{
     {"--async", "", "print the run's id and do not wait; see status, wait and cancel"},
+    target_options[0],
     {"--follow", "", "print what the scripts print as it comes, each line with its host in front"},
     {"--group-output", "", "print results at the end, those that say the same once, with their hosts"},
+    target_options[1],
     {"--min-success", "N", "exit 0 when it went well on N of the hosts, or on N% of them (default all)"},
     {"--output", "FORMAT", output_help},
     {"--progress", "", progress_help},
@@ -145,7 +154,7 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 39> table{{
+constinit const std::array<Applet, 40> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, approve_options, dispatcher_approve},
     {dispatcher, "ca-info", "", "show the CA: fingerprint, SPKI pin, validity", "ca-info", 0, 0, false,
@@ -156,6 +165,8 @@ constinit const std::array<Applet, 39> table{{
      no_options, dispatcher_config},
     {dispatcher, "deny", "ID", "deny a waiting pairing request", "deny 00c9845e0001ab42", 1, 1, false,
      no_options, dispatcher_deny},
+    {dispatcher, "discover", "[HOST[:PORT]...]", "ask agents what they are, and keep their tags",
+     "discover 'web-*'", 0, -1, false, target_options, dispatcher_discover},
     {dispatcher, "edit-agent", "NAME", "change a registered agent's name or address",
      "edit-agent web-01 --ip 192.0.2.11", 1, 1, false, edit_options, dispatcher_edit_agent},
     {dispatcher, "export-ca-key", "", "write the CA's key, encrypted, for a backup",
@@ -172,8 +183,8 @@ constinit const std::array<Applet, 39> table{{
      maintain_options, dispatcher_maintain},
     {dispatcher, "pairing-mode", "", "listen for pairing requests until interrupted", "pairing-mode", 0, 0,
      false, no_options, dispatcher_pairing_mode},
-    {dispatcher, "ping", "HOST[:PORT]...", "ask agents whether they are there", "ping web-01 db-01:7500", 1,
-     -1, false, ping_options, dispatcher_ping},
+    {dispatcher, "ping", "HOST[:PORT]...", "ask agents whether they are there",
+     "ping web-01 'db-*' tag:env=staging", 1, -1, false, ping_options, dispatcher_ping},
     {dispatcher, "renew-ca", "", "give the CA's key a certificate with new dates", "renew-ca --days 3650", 0,
      0, false, renew_ca_options, dispatcher_renew_ca},
     {dispatcher, "revoke", "NAME|SERIAL", "talk no more to whoever holds this certificate", "revoke web-01",

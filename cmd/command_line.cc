@@ -154,13 +154,11 @@ Result<void> take_option(const Caller& caller, const Applet& applet, std::size_t
         call.options[name] = "";
         return success();
     }
-    if (equals != std::string::npos) {
-        call.options[name] = word.substr(equals + 1);
-        return success();
-    }
-    if (i + 1 >= caller.rest.size())
+    if (equals == std::string::npos && i + 1 >= caller.rest.size())
         return usage_error(caller, applet.verb, fmt::format("{} needs a value", name));
-    call.options[name] = caller.rest[++i];
+    const std::string value = equals == std::string::npos ? caller.rest[++i] : word.substr(equals + 1);
+    std::string& known = call.options[name];
+    known = spec->is_list && !known.empty() ? known + "," + value : value;
     return success();
 }
 

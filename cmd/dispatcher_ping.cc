@@ -7,6 +7,7 @@
 #include "cmd/dispatcher_context.h"
 #include "cmd/ping_report.h"
 #include "cmd/print.h"
+#include "cmd/target_options.h"
 #include "cmd/verbs.h"
 #include "core/digest.h"
 #include "net/dispatch.h"
@@ -45,14 +46,14 @@ asio::awaitable<void> renew_after(Runtime& runtime, const DispatcherConfig& conf
 int dispatcher_ping(const Invocation& call) {
     const auto format = output_format(call);
     if (!format) return report(call, format.error());
-    const auto port = port_option(call);
-    if (!port) return report(call, port.error());
-    auto targets = parse_targets(call.operands, *port);
+    const auto selection = selection_of(call, call.operands);
+    if (!selection) return report(call, selection.error());
+    const auto config = open_dispatcher(call);
+    if (!config) return report(call, config.error());
+    auto targets = find_targets(call, *config, *selection);
     if (!targets) return report(call, targets.error());
     auto question = hook_question(call, "ping", *targets);
     if (!question) return report(call, question.error());
-    const auto config = open_dispatcher(call);
-    if (!config) return report(call, config.error());
 
     Runtime runtime;
     auto created = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);

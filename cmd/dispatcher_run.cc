@@ -8,6 +8,7 @@
 #include "cmd/output_format.h"
 #include "cmd/print.h"
 #include "cmd/run_options.h"
+#include "cmd/target_options.h"
 #include "cmd/verbs.h"
 #include "core/allowlist.h"
 #include "core/digest.h"
@@ -49,15 +50,24 @@ int report_conflicts(const Invocation& call, const std::vector<std::string>& con
     return 1;
 }
 
+// Ports as they were named.
+void log_dispatch(const RunRequest& request, const std::vector<Target>& targets, int default_port) {
+    std::string hosts;
+    for (const auto& [host, port] : targets)
+        hosts += (hosts.empty() ? "" : ",") + (port == default_port ? host : host_port(host, port));
+    log_event(LogLevel::info, "dispatch",
+              {{"HOSTS", std::move(hosts)},
+               {"REQID", request.reqid},
+               {"SCRIPT", request.script},
+               {"USER", request.username}});
+}
+
 }  // namespace
 
 int dispatcher_run(const Invocation& call) {
-    const auto port = port_option(call);
-    if (!port) return report(call, port.error());
-    const std::span<const std::string> hosts(call.operands.data(), call.operands.size() - 1);
-    auto targets = parse_targets(hosts, *port);
-    if (!targets) return report(call, targets.error());
-    auto options = run_options(call, targets->size());
+    const auto selection = selection_of(call, std::span(call.operands.data(), call.operands.size() - 1));
+    if (!selection) return report(call, selection.error());
+    auto options = run_options(call);
     if (!options) return report(call, options.error());
     auto made = make_request(call);
     if (!made) return report(call, made.error());
@@ -65,15 +75,16 @@ int dispatcher_run(const Invocation& call) {
     const auto request = std::make_shared<const RunRequest>(std::move(*made));
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
+    auto targets = find_targets(call, *config, *selection);
+    if (!targets) return report(call, targets.error());
+    auto enough = min_success_option(call, targets->size());
+    if (!enough) return report(call, enough.error());
+    options->enough = *enough;
 
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);
     if (!dispatch) return report(call, dispatch.error());
-    log_event(LogLevel::info, "dispatch",
-              {{"HOSTS", fmt::format("{}", fmt::join(hosts, ","))},
-               {"REQID", request->reqid},
-               {"SCRIPT", request->script},
-               {"USER", request->username}});
+    log_dispatch(*request, *targets, selection->default_port);
     auto question = hook_question(call, "run", *targets);
     if (!question) return report(call, question.error());
     question->script = request->script;

@@ -45,7 +45,7 @@ Result<void> check_forms(const RunOptions& options) {
 
 }  // namespace
 
-Result<RunOptions> run_options(const Invocation& call, std::size_t hosts) {
+Result<RunOptions> run_options(const Invocation& call) {
     RunOptions options;
     options.background = call.has("--async");
     options.grouped = call.has("--group-output");
@@ -54,12 +54,15 @@ Result<RunOptions> run_options(const Invocation& call, std::size_t hosts) {
     TRY(options.format, output_format(call));
     TRY_DO(check_forms(options));
     TRY(options.timeout, duration_option(call, "--timeout"));
-    if (!call.has("--min-success")) return options;
-    if (options.background)
+    if (options.background && call.has("--min-success"))
         return fail(Errc::usage, "--min-success counts results, for which --async does not wait");
-    TRY(const MinSuccess enough, MinSuccess::parse(call.text("--min-success"), hosts));
-    options.enough = enough;
     return options;
+}
+
+Result<std::optional<MinSuccess>> min_success_option(const Invocation& call, std::size_t hosts) {
+    if (!call.has("--min-success")) return std::optional<MinSuccess>();
+    TRY(const MinSuccess enough, MinSuccess::parse(call.text("--min-success"), hosts));
+    return std::optional<MinSuccess>(enough);
 }
 
 }  // namespace ctrlexec

@@ -26,8 +26,10 @@ struct RunOptions {
     bool progress = false;  // a bar on stderr, where that is a terminal
 };
 
-// Errc::usage for what is wrong, or does not go together.
-Result<RunOptions> run_options(const Invocation& call, std::size_t hosts);
+// Errc::usage for what is wrong, or does not go together. `enough` depends on the hosts, see below.
+Result<RunOptions> run_options(const Invocation& call);
+// --min-success, of so many hosts.
+Result<std::optional<MinSuccess>> min_success_option(const Invocation& call, std::size_t hosts);
 
 // --follow, which prints for people.
 Result<bool> follow_option(const Invocation& call);

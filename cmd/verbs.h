@@ -10,6 +10,7 @@ int dispatcher_ca_info(const Invocation& call);
 int dispatcher_cancel(const Invocation& call);
 int dispatcher_config(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
+int dispatcher_discover(const Invocation& call);
 int dispatcher_edit_agent(const Invocation& call);
 int dispatcher_export_ca_key(const Invocation& call);
 int dispatcher_import_ca_key(const Invocation& call);

@@ -34,7 +34,9 @@ const std::vector<std::string_view> known_keys{
     "cert_days",
     "cert_overlap_days",
     "cert_renewal_days",
+    "confirm_above",
     "connect_timeout",
+    "groups_file",
     "key",
     "key_type",
     "log_format",
@@ -103,6 +105,9 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.read_timeout, file.integer("read_timeout", config.read_timeout, 1, 86400));
     TRY(config.connect_timeout, file.integer("connect_timeout", config.connect_timeout, 1, 600));
     TRY(config.max_parallel, file.integer("max_parallel", config.max_parallel, 1, 100000));
+    config.groups_file_is_set = file.is_set("groups_file");
+    config.groups_file = file.text("groups_file", directory_of(path) + "/groups.conf");
+    TRY(config.confirm_above, file.integer("confirm_above", config.confirm_above, 0, 1'000'000));
     TRY(config.cert_days, file.integer("cert_days", config.cert_days, 1, 36500));
     TRY(config.cert_renewal_days, file.integer("cert_renewal_days", config.cert_renewal_days, 1, 36500));
     TRY(config.cert_overlap_days, file.integer("cert_overlap_days", config.cert_overlap_days, 1, 3650));

@@ -38,6 +38,9 @@ struct DispatcherConfig {
     std::string auth_hook;               // "" for none: the command line always passes then
     int auth_hook_timeout = 10;          // seconds
     std::string auth_policy;             // "" for none; the HTTP API alone reads it
+    std::string groups_file;             // of hosts; by default groups.conf beside this file
+    bool groups_file_is_set = false;     // then it must exist
+    int confirm_above = 50;              // `run` on more hosts than that asks on a terminal; 0: never
     int cert_days = 365;                 // validity of the agents' certificates
     int cert_renewal_days = 90;          // with fewer left there are warnings, and our own is rotated
     int cert_check_interval = 14400;     // seconds between two rounds of renewals

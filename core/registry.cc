@@ -135,6 +135,19 @@ Result<RegistryListing> Registry::list() const {
     return listing;
 }
 
+Result<std::vector<std::string>> Registry::names() const {
+    auto names = list_directory(directory_, max_agents);
+    if (!names && names.error().code == Errc::not_found) return std::vector<std::string>();
+    if (!names) return names;
+    std::erase_if(*names, [](std::string& name) {
+        if (!name.ends_with(suffix)) return true;
+        name.resize(name.size() - suffix.size());
+        return !is_valid_hostname(name);
+    });
+    std::sort(names->begin(), names->end());
+    return names;
+}
+
 Result<AgentRecord> Registry::find(std::string_view hostname) const {
     TRY_DO(path_of(hostname));
     auto record = load(directory_, fmt::format("{}{}", hostname, suffix));

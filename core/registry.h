@@ -52,6 +52,8 @@ class Registry {
 
     // A registry that does not exist yet is empty.
     Result<RegistryListing> list() const;
+    // The same without reading the records: sorted; one that turns out to be unusable is among them.
+    Result<std::vector<std::string>> names() const;
     Result<AgentRecord> find(std::string_view hostname) const;  // Errc::not_found
     Result<void> save(const AgentRecord& record) const;
     // The same as part of a larger change: written when `files` is committed.

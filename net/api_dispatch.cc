@@ -13,6 +13,7 @@
 #include "net/api_async.h"
 #include "net/api_idempotency.h"
 #include "net/api_requests.h"
+#include "net/tag_records.h"
 
 namespace ctrlexec {
 namespace {
@@ -78,20 +79,6 @@ void remember_scripts(ApiState& state, const DiscoveryResult& result) {
         // Of another name no run can ask.
         if (is_valid_script_name(name)) state.script_names.insert(std::move(name));
     }
-}
-
-std::set<std::string> named_without_port(const std::vector<Target>& targets) {
-    std::set<std::string> names;
-    for (const auto& target : targets) {
-        if (target.port == 0) names.insert(target.host);
-    }
-    return names;
-}
-
-// Not of a host that was asked for at a port of the caller's choice: another one may answer there.
-void remember_tags(ApiState& state, const DiscoveryResult& result, const std::set<std::string>& at_own_port) {
-    if (result.ok() && at_own_port.contains(result.host))
-        state.tags.put(result.host, tags_of(result.answer), std::chrono::steady_clock::now());
 }
 
 asio::awaitable<Result<std::vector<Target>>> registered_targets(Call call) {
@@ -191,14 +178,17 @@ asio::awaitable<HttpAnswer> api_discovery(Call call) {
         co_return std::move(*refused);
     if (auto not_now = unavailable(*call)) co_return std::move(*not_now);
     const ApiCount running(*call->state, &ApiState::dispatches);
-    const std::set<std::string> at_own_port = named_without_port(*targets);
+    DiscoveredTags tags(*targets);
     json::Object hosts;
     std::function<void(DiscoveryResult)> on_result = [&](const DiscoveryResult& result) {
         remember_scripts(*call->state, result);
-        remember_tags(*call->state, result, at_own_port);
+        if (tags.add(result))
+            call->state->tags.put(result.host, tags.found[result.host], std::chrono::steady_clock::now());
         hosts.push_back({result.host, result.to_json()});
     };
     co_await call->snapshot->dispatch->discover(std::move(*targets), std::move(on_result));
+    // The answer does not depend on it, and the log tells.
+    (void)co_await keep_tags(call->state->runtime, call->snapshot->config, std::move(tags));
     co_return with_hosts(std::move(hosts));
 }
 

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import unittest
 
@@ -91,7 +92,7 @@ class Table(unittest.TestCase):
     def test_every_example_is_a_valid_command_line(self):
         for program, verb, text in self.each():
             with self.subTest(verb=verb):
-                words = section("Example", text)[0].split()[1:]
+                words = shlex.split(section("Example", text)[0])[1:]
                 status, output = call(program, "--config", "/nonexistent/ctrl-exec.conf", *words)
                 self.assertEqual(78, status, output)  # past the command line, and no further
                 self.assertIn("/nonexistent/ctrl-exec.conf", output)

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "core/file.h"
 #include "test/temp_dir.h"
 
 using namespace ctrlexec;
@@ -49,6 +50,9 @@ TEST_CASE("what the dispatcher's file leaves out has the documented default") {
     CHECK(config.key_type == KeyType::ecdsa);
     CHECK(config.read_timeout == 60);
     CHECK(config.connect_timeout == 10);
+    CHECK(config.confirm_above == 50);
+    CHECK(!config.groups_file_is_set);
+    CHECK(config.groups_file == directory_of(config.path) + "/groups.conf");
     CHECK(config.max_parallel == 256);
     CHECK(config.cert_days == 365);
     CHECK(config.auth_hook == "");
@@ -61,6 +65,7 @@ TEST_CASE("every key of the dispatcher is read into its own field") {
               "ca_dir = /ca\nstate_dir = /state\nkey_type = rsa\nport = 1\n"
               "pairing_bind = ::1\npairing_port = 0\npairing_max_queue = 3\n"
               "pairing_allow_cn_mismatch = yes\nread_timeout = 4\nconnect_timeout = 5\n"
+              "groups_file = g\nconfirm_above = 0\n"
               "max_parallel = 6\ncert_days = 7\nauth_hook = /hook\nauth_hook_timeout = 8\n");
     CHECK(config.ca_dir == "/ca");
     CHECK(config.agents_dir() == "/state/agents");
@@ -73,6 +78,9 @@ TEST_CASE("every key of the dispatcher is read into its own field") {
     CHECK(config.pairing_allow_cn_mismatch);
     CHECK(config.read_timeout == 4);
     CHECK(config.connect_timeout == 5);
+    CHECK(config.confirm_above == 0);
+    CHECK(config.groups_file == "g");
+    CHECK(config.groups_file_is_set);
     CHECK(config.max_parallel == 6);
     CHECK(config.cert_days == 7);
     CHECK(config.auth_hook == "/hook");
@@ -106,7 +114,8 @@ TEST_CASE("a bad value of the dispatcher is refused with path and line") {
     for (const std::string line :
          {"port = 0", "port = 65536", "port = https", "pairing_port = -1", "pairing_max_queue = 0",
           "key_type = RSA", "pairing_allow_cn_mismatch = maybe", "read_timeout = 0", "timeout = 1h",
-          "connect_timeout = 601", "max_parallel = 0", "cert_days = 0", "cert_days = 36501", "port ="}) {
+          "connect_timeout = 601", "max_parallel = 0", "confirm_above = -1", "cert_days = 0",
+          "cert_days = 36501", "port ="}) {
         const auto config = loaded(required + line + "\n");
         REQUIRE_MESSAGE(!config, line);
         CHECK(config.error().code == Errc::config);

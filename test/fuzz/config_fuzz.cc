@@ -206,6 +206,7 @@ void check_dispatcher(const DispatcherConfig& config, const ConfigFile& file) {
     require(within(config.port, 1, 65535) && within(config.pairing_port, 0, 65535));
     require(within(config.pairing_max_queue, 1, 10'000) && within(config.max_parallel, 1, 100'000));
     require(within(config.read_timeout, 1, 86400) && within(config.connect_timeout, 1, 600));
+    require(within(config.confirm_above, 0, 1'000'000) && !config.groups_file.empty());
     require(within(config.auth_hook_timeout, 1, 3600) && within(config.cert_days, 1, 36500));
 }
 
