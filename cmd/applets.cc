@@ -61,15 +61,20 @@ constexpr std::array<OptionSpec, 4> ping_options{{
     {"--progress", "", progress_help},
 }};
 
-constexpr std::array<OptionSpec, 9> run_options{{
+constexpr std::array<OptionSpec, 13> run_options{{
     {"--async", "", "print the run's id and do not wait; see status, wait and cancel"},
+    {"--batch", "N", "so many hosts at a time, or N% of them; the next when all of them are done"},
+    {"--canary", "N", "with --batch: N hosts first, all of which must go well (default 1; 0: none)"},
     target_options[0],
     {"--follow", "", "print what the scripts print as it comes, each line with its host in front"},
     {"--group-output", "", "print results at the end, those that say the same once, with their hosts"},
     target_options[1],
+    {"--max-failures", "N",
+     "with --batch: go on when it did not go well on so many hosts, or N% of them (default 0)"},
     {"--min-success", "N", "exit 0 when it went well on N of the hosts, or on N% of them (default all)"},
     {"--output", "FORMAT", output_help},
     {"--progress", "", progress_help},
+    {"--pause", "TIME", "with --batch: wait so long between two batches: 30s, 5m, 2h (default 0)"},
     {"--timeout", "TIME", "the agent ends the script after it: 30s, 5m, 2h (default: as the agent is set)"},
 }};
 

@@ -77,9 +77,8 @@ int dispatcher_run(const Invocation& call) {
     if (!config) return report(call, config.error());
     auto targets = find_targets(call, *config, *selection);
     if (!targets) return report(call, targets.error());
-    auto enough = min_success_option(call, targets->size());
-    if (!enough) return report(call, enough.error());
-    options->enough = *enough;
+    const auto shares = add_shares(call, targets->size(), *options);
+    if (!shares) return report(call, shares.error());
 
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);

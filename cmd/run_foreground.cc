@@ -23,10 +23,11 @@ int run_in_foreground(Runtime& runtime, PlannedRun plan) {
         std::function<void()> tick = [&] { report.tick(); };
         runtime.spawn(tick_forever(runtime, ProgressBar::interval, std::move(tick)));
     }
+    const auto batches = std::make_shared<BatchedRun>(runtime, std::move(plan.targets), plan.options.batches,
+                                                      plan.request, std::move(on_result));
     bool interrupted = false;
     runtime.run([&]() -> asio::awaitable<int> {
-        interrupted = co_await run_interruptibly(runtime, runs, plan.dispatch, std::move(plan.targets),
-                                                 plan.request, std::move(plan.locks), std::move(on_result),
+        interrupted = co_await run_interruptibly(runtime, runs, plan.dispatch, batches, std::move(plan.locks),
                                                  std::move(on_output), std::move(say));
         co_return 0;
     });

@@ -56,13 +56,30 @@ Result<RunOptions> run_options(const Invocation& call) {
     TRY(options.timeout, duration_option(call, "--timeout"));
     if (options.background && call.has("--min-success"))
         return fail(Errc::usage, "--min-success counts results, for which --async does not wait");
+    if (options.background && call.has("--batch"))
+        return fail(Errc::usage,
+                    "--batch waits for results before it goes on, for which --async does not wait");
+    for (const std::string_view option : {"--canary", "--max-failures", "--pause"}) {
+        if (call.has(option) && !call.has("--batch"))
+            return fail(Errc::usage,
+                        fmt::format("{} needs --batch: all hosts begin at once without it", option));
+    }
     return options;
 }
 
-Result<std::optional<MinSuccess>> min_success_option(const Invocation& call, std::size_t hosts) {
-    if (!call.has("--min-success")) return std::optional<MinSuccess>();
-    TRY(const MinSuccess enough, MinSuccess::parse(call.text("--min-success"), hosts));
-    return std::optional<MinSuccess>(enough);
+Result<void> add_shares(const Invocation& call, std::size_t hosts, RunOptions& options) {
+    if (call.has("--min-success")) {
+        TRY(options.enough, MinSuccess::parse(call.text("--min-success"), hosts));
+    }
+    if (!call.has("--batch")) return success();
+    BatchWords words;
+    words.size = call.text("--batch");
+    words.max_failures = call.text("--max-failures");
+    words.canary = call.text("--canary");
+    TRY(const auto pause, duration_option(call, "--pause"));
+    words.pause = pause.value_or(words.pause);
+    TRY(options.batches, BatchPlan::parse(words, hosts));
+    return success();
 }
 
 }  // namespace ctrlexec

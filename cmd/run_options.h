@@ -8,6 +8,7 @@
 
 #include "cmd/applet.h"
 #include "cmd/output_format.h"
+#include "core/batch_plan.h"
 #include "core/dispatcher_config.h"
 #include "core/run_request.h"
 #include "core/run_summary.h"
@@ -19,6 +20,7 @@ namespace ctrlexec {
 struct RunOptions {
     std::optional<std::chrono::milliseconds> timeout;
     std::optional<MinSuccess> enough;
+    BatchPlan batches;
     bool background = false;
     bool follow = false;
     OutputFormat format = OutputFormat::table;
@@ -26,10 +28,10 @@ struct RunOptions {
     bool progress = false;  // a bar on stderr, where that is a terminal
 };
 
-// Errc::usage for what is wrong, or does not go together. `enough` depends on the hosts, see below.
+// Errc::usage for what is wrong, or does not go together. Without what depends on the number of hosts.
 Result<RunOptions> run_options(const Invocation& call);
-// --min-success, of so many hosts.
-Result<std::optional<MinSuccess>> min_success_option(const Invocation& call, std::size_t hosts);
+// --min-success and --batch, of so many hosts.
+Result<void> add_shares(const Invocation& call, std::size_t hosts, RunOptions& options);
 
 // --follow, which prints for people.
 Result<bool> follow_option(const Invocation& call);

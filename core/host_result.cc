@@ -36,6 +36,7 @@ constexpr std::array<OutcomeWords, outcome_count> words{{
     {Outcome::lost, "lost", "lost"},
     {Outcome::missing, "missing", "missing"},
     {Outcome::still_running, "still-running", "still running"},
+    {Outcome::skipped, "skipped", "skipped"},
     {Outcome::pending, "pending", "pending"},
 }};
 
@@ -75,6 +76,7 @@ std::string_view spoken(Outcome outcome) {
 
 Outcome RunResult::outcome() const {
     if (pending) return Outcome::pending;
+    if (skipped) return Outcome::skipped;
     if (still_running) return Outcome::still_running;
     if (lost) return Outcome::lost;
     if (busy) return Outcome::busy;
@@ -141,6 +143,7 @@ RunResult RunResult::from_record(const json::Value& record) {
     result.host = record.scalar("host");
     result.rtt = record.scalar("rtt");
     result.still_running = is_set(record, "still_running");
+    result.skipped = record.text("outcome") == word(Outcome::skipped);
     result.pending = record.text("outcome") == word(Outcome::pending);
     if (record.text("outcome") == word(Outcome::missing)) result.failure = Errc::unreachable;
     return result;

@@ -22,6 +22,7 @@ enum class Outcome : std::uint8_t {
     lost,           // accepted, and never to have a result: the host was restarted, say
     missing,        // nothing usable came back: unreachable, another key, no answer in time
     still_running,  // we have stopped waiting, the script has not ended
+    skipped,        // not started: so many hosts had failed before, or the run was interrupted
     pending,        // of an asynchronous run: no result yet
 };
 constexpr std::size_t outcome_count = static_cast<std::size_t>(Outcome::pending) + 1;
@@ -46,6 +47,7 @@ struct RunResult {
     bool busy = false;
     bool lost = false;
     bool still_running = false;
+    bool skipped = false;
     bool pending = false;
     std::string error;            // why there is no result; "" when the script ran
     std::optional<Errc> failure;  // why there was no usable answer; none when the agent itself refused

@@ -64,7 +64,8 @@ std::size_t RunSummary::total() const {
 }
 
 int RunSummary::exit_code(const std::optional<MinSuccess>& enough) const {
-    if (enough && enough->reached(count(Outcome::ok))) return 0;
+    // Nobody decided that those who were skipped do not matter.
+    if (enough && enough->reached(count(Outcome::ok)) && count(Outcome::skipped) == 0) return 0;
     int code = 0;
     for (std::size_t i = 0; i < outcome_count; ++i) {
         const int one = code_of(static_cast<Outcome>(i));

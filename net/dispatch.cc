@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/batch_plan.h"
 #include "core/dispatcher_identity.h"
 #include "core/file.h"
 #include "core/log.h"
@@ -302,13 +303,20 @@ asio::awaitable<PingResult> Dispatch::ping_one(std::string host, Result<Destinat
 
 asio::awaitable<void> Dispatch::run(std::vector<Target> targets, std::shared_ptr<const RunRequest> request,
                                     HostLocks locks, std::function<void(RunResult)> on_result,
-                                    OnOutput on_output) const {
+                                    OnOutput on_output, MayBegin may_begin) const {
     std::map<std::string, int> left;  // results to come for each host
     for (const auto& target : targets) ++left[target.host];
     std::function<asio::awaitable<void>(std::size_t, Result<Destination>)> work =
         [&](std::size_t i, Result<Destination> address) -> asio::awaitable<void> {
-        RunResult result = co_await run_one(targets[i].host, std::move(address), request, on_output);
-        on_result(std::move(result));
+        std::string why = may_begin ? may_begin(targets[i].host) : std::string();
+        if (why.empty()) {
+            RunResult result = co_await run_one(targets[i].host, std::move(address), request, on_output);
+            on_result(std::move(result));
+        } else {
+            RunResult result = not_started(targets[i].host, *request, std::move(why));
+            log_run_result(result);
+            on_result(std::move(result));
+        }
         if (--left[targets[i].host] == 0 && locks.erase(targets[i].host) != 0)
             log_lock_released(targets[i].host, *request);
     };

@@ -36,6 +36,9 @@ void log_lock_released(const std::string& host, const RunRequest& request);
 
 using OnOutput = std::function<void(const std::string& host, const FollowLine&)>;
 
+// Asked when the script is about to be run on a host: why it must not be; "" when it may.
+using MayBegin = std::function<std::string(const std::string& host)>;
+
 class Dispatch {
   public:
     // Whether connections to agents of ours are kept for the next request: pays for a process that stays.
@@ -60,9 +63,10 @@ class Dispatch {
     // released when its last result has been handed over. With a time limit in the request an agent that
     // cannot keep it has refused.
     // `on_output` (may be empty) hears meanwhile of what the script prints, where the agent can tell it.
+    // A host that may not begin (`may_begin` may be empty) is skipped.
     asio::awaitable<void> run(std::vector<Target> targets, std::shared_ptr<const RunRequest> request,
                               HostLocks locks, std::function<void(RunResult)> on_result,
-                              OnOutput on_output = nullptr) const;
+                              OnOutput on_output = nullptr, MayBegin may_begin = nullptr) const;
     asio::awaitable<void> ping(std::vector<Target> targets, std::string reqid,
                                std::function<void(PingResult)> on_result) const;
 

@@ -256,6 +256,7 @@ TEST_CASE("every outcome has a word of its own, and is the same again when its r
         result.busy = outcome == Outcome::busy;
         result.lost = outcome == Outcome::lost;
         result.still_running = outcome == Outcome::still_running;
+        result.skipped = outcome == Outcome::skipped;
         result.pending = outcome == Outcome::pending;
         if (outcome == Outcome::missing) result.failure = Errc::closed;
         REQUIRE(result.outcome() == outcome);

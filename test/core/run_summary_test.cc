@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::array<Outcome, outcome_count> all_outcomes{
     Outcome::ok,      Outcome::failed, Outcome::timed_out, Outcome::cancelled,     Outcome::busy,
-    Outcome::refused, Outcome::lost,   Outcome::missing,   Outcome::still_running, Outcome::pending};
+    Outcome::refused, Outcome::lost,   Outcome::missing,   Outcome::still_running, Outcome::skipped,
+    Outcome::pending};
 
 RunResult result_of(Outcome outcome, std::string host = "web-01") {
     RunResult result;
@@ -24,6 +25,7 @@ RunResult result_of(Outcome outcome, std::string host = "web-01") {
     result.busy = outcome == Outcome::busy;
     result.lost = outcome == Outcome::lost;
     result.still_running = outcome == Outcome::still_running;
+    result.skipped = outcome == Outcome::skipped;
     result.pending = outcome == Outcome::pending;
     if (outcome == Outcome::refused) result.exit = -1;
     if (outcome == Outcome::missing) result.failure = Errc::unreachable;
@@ -47,6 +49,7 @@ TEST_CASE("each outcome alone has its exit code") {
     CHECK(alone(Outcome::failed) == 1);
     CHECK(alone(Outcome::cancelled) == 1);
     CHECK(alone(Outcome::lost) == 1);
+    CHECK(alone(Outcome::skipped) == 1);
     CHECK(alone(Outcome::pending) == 1);
     CHECK(alone(Outcome::refused) == 3);
     CHECK(alone(Outcome::busy) == 4);
@@ -83,6 +86,11 @@ TEST_CASE("enough hosts that are ok make it 0, whatever the others are") {
         REQUIRE_MESSAGE(parsed, more);
         CHECK_MESSAGE(summary.exit_code(*parsed) == 1, more);
     }
+}
+
+TEST_CASE("hosts that were skipped are never enough") {
+    const RunSummary summary = summary_of({Outcome::ok, Outcome::ok, Outcome::failed, Outcome::skipped});
+    CHECK(summary.exit_code(*MinSuccess::parse("1", summary.total())) == 1);
 }
 
 TEST_CASE("--min-success that is no number of the hosts is refused") {
