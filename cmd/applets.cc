@@ -61,10 +61,11 @@ constexpr std::array<OptionSpec, 4> ping_options{{
     {"--progress", "", progress_help},
 }};
 
-constexpr std::array<OptionSpec, 13> run_options{{
+constexpr std::array<OptionSpec, 15> run_options{{
     {"--async", "", "print the run's id and do not wait; see status, wait and cancel"},
     {"--batch", "N", "so many hosts at a time, or N% of them; the next when all of them are done"},
     {"--canary", "N", "with --batch: N hosts first, all of which must go well (default 1; 0: none)"},
+    {"--dry-run", "", "only show who would run what; nobody is asked"},
     target_options[0],
     {"--follow", "", "print what the scripts print as it comes, each line with its host in front"},
     {"--group-output", "", "print results at the end, those that say the same once, with their hosts"},
@@ -76,6 +77,7 @@ constexpr std::array<OptionSpec, 13> run_options{{
     {"--progress", "", progress_help},
     {"--pause", "TIME", "with --batch: wait so long between two batches: 30s, 5m, 2h (default 0)"},
     {"--timeout", "TIME", "the agent ends the script after it: 30s, 5m, 2h (default: as the agent is set)"},
+    {"--yes", "", "do not ask, however many hosts there are"},
 }};
 
 constexpr std::array<OptionSpec, 2> wait_options{{

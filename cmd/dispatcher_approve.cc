@@ -5,9 +5,8 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
-
 #include "cmd/agent_place.h"
+#include "cmd/confirm.h"
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
@@ -27,13 +26,10 @@ Result<ApprovalOptions> options_of(const Invocation& call) {
     return options;
 }
 
-bool confirmed(const Error& question) {
+bool replacement_is_confirmed(const Error& question) {
     if (::isatty(STDIN_FILENO) == 0) return false;
     print_error_line(question.text());
-    std::fprintf(stderr, "Replace it? [y/N]: ");
-    char answer[16] = {};
-    const bool answered = std::fgets(answer, sizeof answer, stdin) != nullptr;
-    return answered && (answer[0] == 'y' || answer[0] == 'Y');
+    return confirmed("Replace it?");
 }
 
 }  // namespace
@@ -44,7 +40,7 @@ int dispatcher_approve(const Invocation& call) {
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
     auto approval = approve_pairing(*config, call.operands[0], now_seconds(), *options);
-    if (!approval && approval.error().code == Errc::exists && confirmed(approval.error())) {
+    if (!approval && approval.error().code == Errc::exists && replacement_is_confirmed(approval.error())) {
         options->replace = true;
         approval = approve_pairing(*config, call.operands[0], now_seconds(), *options);
     }

@@ -8,6 +8,7 @@
 #include "cmd/output_format.h"
 #include "cmd/print.h"
 #include "cmd/run_options.h"
+#include "cmd/run_preview.h"
 #include "cmd/target_options.h"
 #include "cmd/verbs.h"
 #include "core/allowlist.h"
@@ -79,6 +80,9 @@ int dispatcher_run(const Invocation& call) {
     if (!targets) return report(call, targets.error());
     const auto shares = add_shares(call, targets->size(), *options);
     if (!shares) return report(call, shares.error());
+    if (call.has("--dry-run")) return print_preview(call, *config, *options, *request, *targets);
+    const auto wanted = confirm_run(call, *config, *request, targets->size());
+    if (!wanted) return report(call, wanted.error());
 
     Runtime runtime;
     auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);

@@ -5,8 +5,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cstdio>
-
+#include "cmd/confirm.h"
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
@@ -28,10 +27,7 @@ Result<void> confirm(const Invocation& call, const DispatcherConfig& config) {
         "paired again",
         config.cert, count, count == 1 ? " is" : "s are");
     if (::isatty(STDIN_FILENO) == 0) return fail(Errc::exists, consequence + ". Use --yes to replace it");
-    std::fprintf(stderr, "%s.\nReplace it? [y/N]: ", consequence.c_str());
-    char answer[16] = {};
-    const bool answered = std::fgets(answer, sizeof answer, stdin) != nullptr;
-    if (answered && (answer[0] == 'y' || answer[0] == 'Y')) return success();
+    if (confirmed(consequence + ".\nReplace it?")) return success();
     return fail(Errc::cancelled, "nothing was changed");
 }
 
