@@ -35,6 +35,23 @@ std::string AuthRequest::input() const {
                                    {"timestamp", iso8601(time)}});
 }
 
+std::vector<AuthRequest> AuthRequest::parts() const {
+    constexpr std::size_t max_bytes = 100'000;
+    AuthRequest about_none = *this;
+    about_none.hosts.clear();
+    std::vector<AuthRequest> parts(1, about_none);
+    std::size_t bytes = 0;
+    for (const auto& host : hosts) {
+        if (bytes > 0 && bytes + host.size() > max_bytes) {
+            parts.push_back(about_none);
+            bytes = 0;
+        }
+        bytes += host.size() + 1;
+        parts.back().hosts.push_back(host);
+    }
+    return parts;
+}
+
 Result<ApprovedProgram> AuthHook::approve(const std::string& path) {
     struct stat status {};
     if (path.empty() || path.front() != '/')

@@ -23,6 +23,10 @@ struct AuthRequest {
 
     std::vector<std::string> environment() const;  // ENVEXEC_*; nothing else
     std::string input() const;
+
+    // The same question about so many of its hosts that each part fits into an environment, whose variables
+    // Linux bounds to 128 KiB: all of them must be answered with yes. At least one part.
+    std::vector<AuthRequest> parts() const;
 };
 
 // The configured hook as a program: the gate for hooks. Errc::denied when it is missing or not executable.

@@ -29,9 +29,7 @@ Result<void> judge(const Result<ChildOutcome>& outcome, std::chrono::seconds tim
     return judge_hook(outcome->exit_status);
 }
 
-}  // namespace
-
-asio::awaitable<Result<void>> ask_hook(std::string path, AuthRequest request, std::chrono::seconds timeout,
+asio::awaitable<Result<void>> ask_once(std::string path, AuthRequest request, std::chrono::seconds timeout,
                                        int* code) {
     if (code != nullptr) *code = 1;
     CO_TRY(ApprovedProgram program, AuthHook::approve(path));
@@ -48,6 +46,15 @@ asio::awaitable<Result<void>> ask_hook(std::string path, AuthRequest request, st
     std::string input = request.input();
     const auto outcome = co_await run_child(std::move(plan), std::move(input), limits);
     co_return judge(outcome, timeout, code);
+}
+
+}  // namespace
+
+asio::awaitable<Result<void>> ask_hook(std::string path, AuthRequest request, std::chrono::seconds timeout,
+                                       int* code) {
+    std::vector<AuthRequest> parts = request.parts();
+    for (auto& part : parts) CO_TRY_DO(co_await ask_once(path, std::move(part), timeout, code));
+    co_return success();
 }
 
 }  // namespace ctrlexec

@@ -52,6 +52,22 @@ TEST_CASE("a hook's stdin is one JSON object with the documented members") {
           "\"source_ip\":\"127.0.0.1\",\"timestamp\":\"2026-03-06T12:00:00Z\"}");
 }
 
+TEST_CASE("a question about more hosts than an environment can hold is asked in parts, of every host one") {
+    AuthRequest request = sample();
+    CHECK(request.parts().size() == 1);
+    CHECK(request.parts()[0].environment() == request.environment());
+    request.hosts.clear();
+    CHECK(request.parts().size() == 1);
+    for (int i = 10'000; i < 40'000; ++i) request.hosts.push_back("web-" + std::to_string(i));
+    std::vector<std::string> asked;
+    for (const AuthRequest& part : request.parts()) {
+        for (const auto& variable : part.environment()) CHECK(variable.size() < 128 * 1024);
+        CHECK(part.token == request.token);
+        asked.insert(asked.end(), part.hosts.begin(), part.hosts.end());
+    }
+    CHECK(asked == request.hosts);
+}
+
 TEST_CASE("only exit 0 of a hook allows, and the reasons are the documented ones") {
     CHECK(judge_hook(0));
     CHECK(judge_hook(1).error().message == "denied");

@@ -113,6 +113,14 @@ class Dispatcher(Case):
         super().setUp()
         write_settings(self.deployment.config, {**self.deployment.settings, "auth_hook": self.hook.path})
 
+    def test_of_thousands_of_hosts_each_must_be_allowed(self):
+        count = self.hook.path.with_name("asked")
+        self.hook.path.write_text(f'#!/bin/sh\necho >>{count}\ncase $ENVEXEC_HOSTS in *-09999*) exit 3;; esac\n')
+        names = [f"a-host-of-a-long-name-{i:05}" for i in range(10_000)]
+        denied = self.deployment.dispatcher("run", *names, "echo", check=1)
+        self.assertIn(b"not authorised: insufficient privilege", denied.stderr)
+        self.assertEqual((count.read_text().count("\n"), denied.stdout), (3, b""))
+
     def test_without_a_hook_the_command_line_passes(self):
         write_settings(self.deployment.config, self.deployment.settings)
         self.deployment.dispatcher("run", self.agent.target, "echo")
