@@ -161,7 +161,7 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 40> table{{
+constinit const std::array<Applet, 41> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, approve_options, dispatcher_approve},
     {dispatcher, "ca-info", "", "show the CA: fingerprint, SPKI pin, validity", "ca-info", 0, 0, false,
@@ -182,6 +182,8 @@ constinit const std::array<Applet, 40> table{{
      1, 1, false, import_options, dispatcher_import_ca_key},
     {dispatcher, "list-agents", "", "list the registered agents", "list-agents", 0, 0, false, no_options,
      dispatcher_list_agents},
+    {dispatcher, "list-groups", "", "list the groups of hosts", "list-groups", 0, 0, false, no_options,
+     dispatcher_list_groups},
     {dispatcher, "list-locks", "", "list the runs that hold a lock now", "list-locks", 0, 0, false,
      no_options, dispatcher_list_locks},
     {dispatcher, "list-requests", "", "list the pairing requests that wait", "list-requests", 0, 0, false,

@@ -15,6 +15,7 @@ int dispatcher_edit_agent(const Invocation& call);
 int dispatcher_export_ca_key(const Invocation& call);
 int dispatcher_import_ca_key(const Invocation& call);
 int dispatcher_list_agents(const Invocation& call);
+int dispatcher_list_groups(const Invocation& call);
 int dispatcher_list_locks(const Invocation& call);
 int dispatcher_list_requests(const Invocation& call);
 int dispatcher_maintain(const Invocation& call);

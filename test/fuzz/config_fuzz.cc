@@ -14,6 +14,7 @@
 #include "core/config_file.h"
 #include "core/dispatcher_config.h"
 #include "core/duration.h"
+#include "core/host_groups.h"
 #include "core/run_bounds.h"
 #include "core/unique_fd.h"
 #include "core/utf8.h"
@@ -307,6 +308,21 @@ void check_allowlist(std::string_view text, const std::vector<std::string_view>&
     for (const auto line : lines) check_splitting(line);
 }
 
+void check_groups(std::string_view text, const std::vector<std::string_view>& lines) {
+    const auto groups = HostGroups::parse(name, text);
+    if (!groups) {
+        require(groups.error().code == Errc::config);
+        (void)line_in(groups.error().message, name, lines.size());
+        return;
+    }
+    for (const auto& [group, held] : groups->all()) {
+        require(!held.words.empty() && within(held.line, 1, static_cast<int>(lines.size())));
+        const auto words = groups->words_of(group);
+        require(words.has_value());
+        for (const auto& word : *words) require(word.kind != TargetWord::Kind::group);
+    }
+}
+
 }  // namespace
 
 int fuzz_config(const std::uint8_t* data, std::size_t size) {
@@ -323,6 +339,7 @@ int fuzz_config(const std::uint8_t* data, std::size_t size) {
     check_typed<AgentConfig>(text, lines, check_agent);
     check_typed<DispatcherConfig>(text, lines, check_dispatcher);
     check_allowlist(text, lines);
+    check_groups(text, lines);
     return 0;
 }
 
