@@ -129,11 +129,14 @@ asio::awaitable<Result<HttpMessage>> AgentConnection::exchange(std::shared_ptr<c
         http.stream_body("application/x-ndjson", std::move(sink));
     }
     turn_.emplace(call->gate);
-    http.admit_large(AnswerGate::free_for_each, [&](std::size_t bytes) -> asio::awaitable<void> {
-        deadline_.disarm();  // it is us who hold it up
-        co_await turn_->enter(bytes);
-        deadline_.arm(call->read_timeout);
-    });
+    // What is streamed is not kept.
+    if (!call->on_line) {
+        http.admit_large(AnswerGate::free_for_each, [&](std::size_t bytes) -> asio::awaitable<void> {
+            deadline_.disarm();  // it is us who hold it up
+            co_await turn_->enter(bytes);
+            deadline_.arm(call->read_timeout);
+        });
+    }
     keep_ = false;
     deadline_.arm(call->read_timeout);
     // A write that fails is not the end: the agent may have answered before it closed (413, 403).

@@ -4,6 +4,7 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
+#include <chrono>
 #include <cstddef>
 #include <deque>
 #include <memory>
@@ -16,7 +17,12 @@ class AnswerGate {
     static constexpr std::size_t most_of_one = 8u << 20;     // that an answer announces more changes nothing
     static constexpr std::size_t default_bytes = 32u << 20;
 
-    AnswerGate(asio::any_io_executor executor, std::size_t bytes);
+    // Nobody is kept waiting for longer than `patience`: the agent has a time-out of its own, and others may
+    // be stuck with their turns.
+    static constexpr std::chrono::milliseconds default_patience{30'000};
+
+    AnswerGate(asio::any_io_executor executor, std::size_t bytes,
+               std::chrono::milliseconds patience = default_patience);
     AnswerGate(const AnswerGate&) = delete;
     AnswerGate& operator=(const AnswerGate&) = delete;
 
@@ -30,7 +36,7 @@ class AnswerGate {
         Turn& operator=(const Turn&) = delete;
 
         // Waits, in the order of those who ask, until there is room for so many bytes, or nobody else has a
-        // turn.
+        // turn, or patience ends.
         asio::awaitable<void> enter(std::size_t bytes);
         void leave();
 
@@ -47,6 +53,7 @@ class AnswerGate {
     void admit_next();
     asio::any_io_executor executor_;
     std::size_t limit_;
+    std::chrono::milliseconds patience_;
     std::size_t used_ = 0;
     std::deque<std::weak_ptr<Waiter>> waiting_;
 };

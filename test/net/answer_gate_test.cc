@@ -92,6 +92,19 @@ TEST_CASE_FIXTURE(Fixture,
     CHECK(gate->used() == 0);
 }
 
+TEST_CASE_FIXTURE(Fixture, "nobody waits for ever: when patience ends it goes, and counts all the same") {
+    gate = std::make_shared<AnswerGate>(runtime.io().get_executor(), 3 * size, std::chrono::milliseconds(1));
+    arrive(3 * size);
+    arrive(size);
+    arrive(100);
+    runtime.io().restart();
+    while (admitted.size() < 3) runtime.io().run_one();
+    CHECK(admitted == Ids{0, 1, 2});
+    CHECK(gate->used() == 4 * size + AnswerGate::free_for_each);
+    turns.clear();
+    CHECK(gate->used() == 0);
+}
+
 TEST_CASE_FIXTURE(Fixture, "without a gate nobody waits") {
     gate = nullptr;
     for (int i = 0; i < 5; ++i) arrive(10 * size);
