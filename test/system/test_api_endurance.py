@@ -24,8 +24,9 @@ MIB = 1 << 20
 
 
 def resident(pid):
-    """Bytes."""
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    """Bytes, without the program's own pages: those come and go."""
+    _, all_pages, of_files, *_ = map(int, pathlib.Path(f"/proc/{pid}/statm").read_text().split())
+    return (all_pages - of_files) * os.sysconf("SC_PAGE_SIZE")
 
 
 def connect(api, source="127.0.0.1"):
