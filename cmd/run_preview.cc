@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "cmd/confirm.h"
+#include "cmd/output_format.h"
 #include "cmd/print.h"
 #include "core/registry.h"
 #include "core/utf8.h"
@@ -83,7 +84,7 @@ int print_preview(const Invocation& call, const DispatcherConfig& config, const 
                   const RunRequest& request, const std::vector<Target>& targets) {
     const auto previews = preview(config, options.batches, targets);
     const bool with_batch = call.has("--batch");
-    if (call.has("--json")) {
+    if (wants_json(call)) {
         json::Array hosts;
         for (const auto& one : previews) hosts.push_back(to_json(one, with_batch));
         print_out(json::dump(json::Object{{"ok", 1},

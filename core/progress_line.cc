@@ -36,7 +36,8 @@ std::vector<ProgressCount> progress_counts(const RunSummary& summary) {
     std::vector<ProgressCount> counts;
     for (std::size_t i = 0; i < outcome_count; ++i) {
         const auto outcome = static_cast<Outcome>(i);
-        const bool odd = outcome == Outcome::missing || outcome == Outcome::still_running;
+        const bool odd =
+            outcome == Outcome::missing || outcome == Outcome::still_running || outcome == Outcome::skipped;
         const Tone tone = outcome == Outcome::ok ? Tone::good : odd ? Tone::odd : Tone::bad;
         if (summary.count(outcome) > 0) counts.push_back({summary.count(outcome), spoken(outcome), tone});
     }

@@ -47,8 +47,8 @@ struct AgentCall {
     std::function<void(std::string_view)> on_line;
     std::string session;                          // of an earlier connection, to be resumed; "" for none
     std::function<void(std::string)> on_session;  // gets the next one, of an agent of ours; may be empty
-    std::shared_ptr<AnswerGate> gate;  // for large answers; null: they come as they come
-    std::function<bool()> unwanted;    // asked when a piece has arrived: nobody wants the rest of the stream
+    std::shared_ptr<AnswerGate> gate;             // for large answers; null: they come as they come
+    std::function<bool()> unwanted;  // asked when a piece has arrived: nobody wants the rest of the stream
 };
 
 }  // namespace ctrlexec

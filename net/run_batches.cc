@@ -6,8 +6,7 @@
 namespace ctrlexec {
 
 BatchedRun::BatchedRun(Runtime& runtime, std::vector<Target> targets, BatchPlan plan,
-                       std::shared_ptr<const RunRequest> request,
-                       std::function<void(const RunResult&)> on_result)
+                       std::shared_ptr<const RunRequest> request, std::function<void(RunResult)> on_result)
     : targets_(std::move(targets)),
       plan_(plan),
       request_(std::move(request)),
@@ -33,7 +32,7 @@ std::string BatchedRun::begin(const std::string& host) {
     return {};
 }
 
-void BatchedRun::take(const RunResult& result) {
+void BatchedRun::take(RunResult result) {
     Host& state = hosts_[result.host];
     if (result.outcome() == Outcome::skipped) {
         --state.waiting;
@@ -42,7 +41,7 @@ void BatchedRun::take(const RunResult& result) {
         --state.running;
         if (!result.ok()) ++failed_;
     }
-    on_result_(result);
+    on_result_(std::move(result));
 }
 
 void BatchedRun::judge() {
@@ -65,7 +64,7 @@ void BatchedRun::abandon(const std::string& why_running) {
             result.skipped = false;
             result.error = why_running;
             result.failure = Errc::cancelled;
-            take(result);
+            take(std::move(result));
         } else if (state.waiting > 0) {
             take(not_started(target.host, *request_, stopped_));
         }
@@ -105,7 +104,7 @@ asio::awaitable<void> BatchedRun::carry_out(std::shared_ptr<BatchedRun> run,
         }
         std::vector<Target> batch = run->next_batch();
         HostLocks held = run->locks_of(batch, locks);
-        std::function<void(RunResult)> on_result = [run](const RunResult& result) { run->take(result); };
+        std::function<void(RunResult)> on_result = [run](RunResult result) { run->take(std::move(result)); };
         MayBegin may_begin = [run](const std::string& host) { return run->begin(host); };
         OnOutput output = on_output;
         co_await dispatch->run(std::move(batch), run->request_, std::move(held), std::move(on_result),

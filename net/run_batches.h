@@ -18,7 +18,7 @@ namespace ctrlexec {
 class BatchedRun {
   public:
     BatchedRun(Runtime& runtime, std::vector<Target> targets, BatchPlan plan,
-               std::shared_ptr<const RunRequest> request, std::function<void(const RunResult&)> on_result);
+               std::shared_ptr<const RunRequest> request, std::function<void(RunResult)> on_result);
 
     // Nothing begins any more: what has not is skipped. What is under way goes on.
     void stop(std::string why);
@@ -43,7 +43,7 @@ class BatchedRun {
         int running = 0;
     };
     std::string begin(const std::string& host);
-    void take(const RunResult& result);
+    void take(RunResult result);
     void judge();
     std::vector<Target> next_batch();
     HostLocks locks_of(const std::vector<Target>& batch, HostLocks& locks) const;
@@ -51,7 +51,7 @@ class BatchedRun {
     std::vector<Target> targets_;
     BatchPlan plan_;
     std::shared_ptr<const RunRequest> request_;
-    std::function<void(const RunResult&)> on_result_;
+    std::function<void(RunResult)> on_result_;
     std::map<std::string, Host> hosts_;
     std::size_t waiting_;
     std::size_t handed_out_ = 0;  // the first so many targets are of a batch that has begun
