@@ -43,7 +43,7 @@ Result<std::shared_ptr<const AgentSnapshot>> snapshot_of(const AgentSnapshot& ba
     TRY(Certificate trusted, Certificate::from_pem(authority, path));
     const Identity identity{std::move(certificate), std::move(key), std::move(trusted)};
     auto snapshot = std::make_shared<AgentSnapshot>(base);
-    TRY(snapshot->tls, TlsContext::create(TlsContext::Role::server, identity));
+    TRY(snapshot->tls, TlsContext::create_agent(identity));
     snapshot->config.hostname = name;
     snapshot->certificate_serial = identity.certificate.serial();
     snapshot->certificate_expiry = identity.certificate.expiry_text();
