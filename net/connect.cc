@@ -3,13 +3,15 @@
 #include <fmt/format.h>
 #include <netdb.h>
 
+#include <algorithm>
 #include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 #include "core/target.h"
-#include "net/deadline.h"
 
 namespace ctrlexec {
 namespace {
@@ -18,6 +20,7 @@ using asio::ip::tcp;
 using Endpoints = std::vector<tcp::endpoint>;
 
 constexpr std::size_t max_addresses = 16;
+constexpr std::chrono::milliseconds attempt_delay{250};  // RFC 8305, section 5
 
 Result<Endpoints> look_up(const std::string& host, int port) {
     struct Free {
@@ -71,27 +74,83 @@ asio::awaitable<Result<Endpoints>> resolve(Runtime& runtime, std::string host, i
     co_return found;
 }
 
-asio::awaitable<Result<tcp::socket>> connect(Endpoints endpoints, std::chrono::milliseconds timeout) {
-    const auto executor = co_await asio::this_coro::executor;
-    const auto give_up = std::chrono::steady_clock::now() + timeout;
+namespace {
+
+// Attempts under way at the same time, and the first that succeeds.
+struct Race {
+    Race(const asio::any_io_executor& executor, Endpoints addresses)
+        : endpoints(std::move(addresses)), wake(executor) {}
+
+    Endpoints endpoints;
+    std::vector<tcp::socket> sockets;  // one for each that has begun, in the same order
+    std::size_t under_way = 0;
+    std::optional<std::size_t> winner;
     Error last = fail(Errc::unresolved, "no address");
-    for (std::size_t i = 0; i < endpoints.size(); ++i) {
-        const auto left =
-            std::chrono::duration_cast<std::chrono::milliseconds>(give_up - std::chrono::steady_clock::now());
-        if (left.count() <= 0) co_return fail(Errc::timed_out, "no answer in time", last.text());
-        tcp::socket socket(executor);
-        Deadline deadline(executor, [&socket] {
-            std::error_code ignored;
-            socket.close(ignored);
-        });
-        deadline.arm(left / static_cast<int>(endpoints.size() - i));
-        std::error_code error;
-        co_await socket.async_connect(endpoints[i], asio::redirect_error(asio::use_awaitable, error));
-        deadline.disarm();
-        if (!error) co_return std::move(socket);
-        last = connect_error(error, deadline.expired(), endpoints[i]);
+    asio::steady_timer wake;  // cancelled when an attempt ends
+
+    void ended(std::size_t index, const std::error_code& error) {
+        --under_way;
+        if (!error && !winner) winner = index;
+        if (error) last = connect_error(error, false, endpoints[index]);
+        wake.cancel();
     }
-    co_return last;
+};
+
+void begin_next(const std::shared_ptr<Race>& race) {
+    const std::size_t index = race->sockets.size();
+    ++race->under_way;
+    race->sockets.emplace_back(race->wake.get_executor());
+    race->sockets[index].async_connect(
+        race->endpoints[index], [race, index](const std::error_code& error) { race->ended(index, error); });
+}
+
+void close_all(Race& race) {
+    std::error_code ignored;
+    for (auto& socket : race.sockets) socket.close(ignored);
+}
+
+}  // namespace
+
+Endpoints alternate_families(Endpoints endpoints) {
+    if (endpoints.empty()) return endpoints;
+    const bool first_is_v6 = endpoints.front().address().is_v6();
+    const auto other = std::stable_partition(
+        endpoints.begin(), endpoints.end(),
+        [&](const tcp::endpoint& endpoint) { return endpoint.address().is_v6() == first_is_v6; });
+    Endpoints mixed;
+    auto a = endpoints.begin();
+    auto b = other;
+    while (a != other || b != endpoints.end()) {
+        if (a != other) mixed.push_back(*a++);
+        if (b != endpoints.end()) mixed.push_back(*b++);
+    }
+    return mixed;
+}
+
+asio::awaitable<Result<tcp::socket>> connect(Endpoints endpoints, std::chrono::milliseconds timeout) {
+    using Clock = std::chrono::steady_clock;
+    const auto executor = co_await asio::this_coro::executor;
+    const auto give_up = Clock::now() + timeout;
+    endpoints = alternate_families(std::move(endpoints));
+    const auto race = std::make_shared<Race>(executor, std::move(endpoints));
+    race->sockets.reserve(race->endpoints.size());  // attempts refer to them
+    std::error_code ignored;
+    while (!race->winner && Clock::now() < give_up) {
+        const bool more = race->sockets.size() < race->endpoints.size();
+        if (!more && race->under_way == 0) break;
+        if (more) begin_next(race);
+        const bool still_more = race->sockets.size() < race->endpoints.size();
+        race->wake.expires_at(still_more ? std::min(give_up, Clock::now() + attempt_delay) : give_up);
+        co_await race->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+    Result<tcp::socket> won = race->last;
+    if (race->winner) {
+        won = std::move(race->sockets[*race->winner]);
+    } else if (race->under_way > 0) {
+        won = connect_error(asio::error::timed_out, true, race->endpoints.front());
+    }
+    close_all(*race);
+    co_return std::move(won);
 }
 
 }  // namespace ctrlexec

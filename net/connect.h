@@ -18,8 +18,12 @@ asio::awaitable<Result<std::vector<asio::ip::tcp::endpoint>>> resolve(Runtime& r
                                                                       int port,
                                                                       std::chrono::milliseconds timeout);
 
-// Tries the addresses in turn, each with its share of `timeout`. Errc::refused, unreachable or timed_out of
-// the last.
+// IPv6 and IPv4 in turn, beginning with the family of the first (RFC 8305, section 4).
+std::vector<asio::ip::tcp::endpoint> alternate_families(std::vector<asio::ip::tcp::endpoint> endpoints);
+
+// Tries the addresses, families in turn: the next one when the one before has failed, or has not answered
+// within 250 ms; the first to answer counts (RFC 8305). Errc::timed_out when none has within `timeout`; else
+// Errc::refused or unreachable, of the last.
 asio::awaitable<Result<asio::ip::tcp::socket>> connect(std::vector<asio::ip::tcp::endpoint> endpoints,
                                                        std::chrono::milliseconds timeout);
 
