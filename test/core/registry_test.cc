@@ -42,6 +42,16 @@ std::string names(const RegistryListing& listing) {
 
 }  // namespace
 
+TEST_CASE("names are sorted, and those of records that cannot be used are among them") {
+    const TempDir directory;
+    const Registry registry(directory / "agents");
+    CHECK(registry.names()->empty());
+    for (const auto* name : {"web", "web-01", "db"}) REQUIRE(registry.save(record_of(name)));
+    for (const auto* name : {"broken.json", "-x.json", "note.txt", ".json", "a b.json"})
+        REQUIRE(write_file_atomic(directory / "agents" + "/" + name, "{", 0644));
+    CHECK(*registry.names() == std::vector<std::string>{"broken", "db", "web", "web-01"});
+}
+
 TEST_CASE("the record of an old deployment is listed, found and kept") {
     const TempDir dir;
     dir.put("agent1.json", data_file("old/agent1.json"));

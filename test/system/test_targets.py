@@ -98,6 +98,15 @@ class Targets(Fleet):
         self.deployment.dispatcher("discover", f"127.0.0.1:{other}", f"web-03:{other}", check=1)
         self.assertEqual(self.tags.read_bytes(), before)
 
+    def test_tags_that_cannot_be_kept_are_told(self):
+        self.tags.unlink()
+        self.tags.mkdir()
+        self.addCleanup(self.tags.rmdir)
+        done = self.deployment.dispatcher("discover", "web-01", check=1, environment=self.deployment.environment("stderr"))
+        self.assertIn(b"env=production", done.stdout)
+        self.assertIn(f"ctrl-exec-dispatcher: the tags are not kept: cannot replace {self.tags}: ".encode(), done.stderr)
+        self.assertIn(b"ACTION=tag-store-fail ERROR=", done.stderr)
+
     def test_discover_tells_scripts_and_tags(self):
         table = self.deployment.dispatcher("discover", "web-01", "db-01").stdout.decode().splitlines()
         self.assertEqual(table[0].split(), ["HOST", "STATUS", "VERSION", "SCRIPTS", "TAGS"])
