@@ -40,29 +40,39 @@ LiveOutput::LiveOutput(const asio::any_io_executor& executor)
 void LiveOutput::add(OutputStream name, std::string_view bytes) {
     Stream& stream = stream_of(name);
     if (!stream.incomplete.empty()) {
-        // At most three bytes, which no limit need count.
         const std::string first = std::exchange(stream.incomplete, {});
         stream.total -= first.size();
-        append(name, first, 0);
+        append(name, first);
     }
-    if (pending_bytes_ + bytes.size() > max_pending) {
-        append(name, {}, bytes.size());
-    } else {
-        append(name, bytes, 0);
-    }
+    append(name, bytes);
     changed_.cancel();
 }
 
-void LiveOutput::append(OutputStream name, std::string_view bytes, std::uint64_t skipped) {
+// Who comes late wants to know how it ended, not how it began.
+void LiveOutput::make_room(std::size_t bytes) {
+    while (!pending_.empty() && pending_bytes_ + bytes > max_pending) {
+        const OutputPiece& oldest = pending_.front();
+        Stream& stream = stream_of(oldest.stream);
+        if (stream.lost == 0) stream.lost_at = oldest.offset;
+        stream.lost += oldest.bytes.size();
+        pending_bytes_ -= oldest.bytes.size() + sizeof oldest;
+        pending_.pop_front();
+    }
+}
+
+void LiveOutput::append(OutputStream name, std::string_view bytes) {
+    if (bytes.empty()) return;
+    make_room(bytes.size() + sizeof(OutputPiece));
     Stream& stream = stream_of(name);
     const bool goes_on = !pending_.empty() && pending_.back().stream == name &&
-                         (pending_.back().skipped > 0) == (skipped > 0) &&
                          pending_.back().bytes.size() + bytes.size() <= max_piece;
-    if (!goes_on) pending_.push_back({name, stream.total, {}, 0});
+    if (!goes_on) {
+        pending_.push_back({name, stream.total, {}, 0});
+        pending_bytes_ += sizeof(OutputPiece);
+    }
     pending_.back().bytes.append(bytes);
-    pending_.back().skipped += skipped;
     pending_bytes_ += bytes.size();
-    stream.total += bytes.size() + skipped;
+    stream.total += bytes.size();
 }
 
 void LiveOutput::end() {
@@ -72,14 +82,20 @@ void LiveOutput::end() {
         const std::string last = std::exchange(stream.incomplete, {});
         if (last.empty()) continue;
         stream.total -= last.size();
-        append(name, last, 0);
+        append(name, last);
     }
     changed_.cancel();
 }
 
 std::vector<OutputPiece> LiveOutput::take() {
-    std::vector<OutputPiece> pieces(std::make_move_iterator(pending_.begin()),
-                                    std::make_move_iterator(pending_.end()));
+    std::vector<OutputPiece> pieces;
+    for (const OutputStream name : {OutputStream::output, OutputStream::error}) {
+        Stream& stream = stream_of(name);
+        if (stream.lost > 0) pieces.push_back({name, stream.lost_at, {}, stream.lost});
+        stream.lost = 0;
+    }
+    pieces.insert(pieces.end(), std::make_move_iterator(pending_.begin()),
+                  std::make_move_iterator(pending_.end()));
     pending_.clear();
     pending_bytes_ = 0;
     for (const OutputStream name : {OutputStream::output, OutputStream::error}) {

@@ -32,7 +32,8 @@ class LiveOutput {
     void end();
     bool ended() const { return ended_; }
 
-    // What has come since the last call. A UTF-8 sequence is not cut in two, unless the script has ended.
+    // What has come since the last call; of too much, the end, after a piece that counts what went before. A
+    // UTF-8 sequence is not cut in two, unless the script has ended.
     std::vector<OutputPiece> take();
 
     // Until there is something to take, or it has ended; false when `longest` has passed before.
@@ -41,14 +42,17 @@ class LiveOutput {
   private:
     struct Stream {
         std::uint64_t total = 0;
-        std::string incomplete;  // the beginning of a sequence, kept for the next piece
+        std::string incomplete;     // the beginning of a sequence, kept for the next piece
+        std::uint64_t lost_at = 0;  // offset of what was not kept since the last take()
+        std::uint64_t lost = 0;     // bytes
     };
-    void append(OutputStream stream, std::string_view bytes, std::uint64_t skipped);
+    void append(OutputStream stream, std::string_view bytes);
+    void make_room(std::size_t bytes);
     Stream& stream_of(OutputStream stream) { return stream == OutputStream::output ? output_ : error_; }
 
     Stream output_, error_;
     std::deque<OutputPiece> pending_;
-    std::size_t pending_bytes_ = 0;
+    std::size_t pending_bytes_ = 0;  // of memory
     bool ended_ = false;
     asio::steady_timer changed_;
 };

@@ -32,7 +32,7 @@ from processes import DEADLINE  # noqa: E402
 BUILT = program().parent.parent  # where the helpers of the benchmarks are
 CORES = 2.0 if os.cpu_count() is None else float(os.cpu_count())
 PAGE = ROOT / "docs/performance.md"
-PLOT = ROOT / "docs/performance.svg"
+PLOT, NUMBERS = ROOT / "docs/performance.svg", ROOT / "docs/performance.json"
 BEGIN, END = "<!-- written by ./dev bench --write-docs -->", "<!-- end -->"
 SECONDS = 1  # of each measurement of a yardstick or a rate
 DEADLINES = 5  # read_timeout and connect_timeout where agents stall
@@ -266,6 +266,7 @@ def write_docs(bench):
     after = rest.split(END, 1)[1]
     PAGE.write_text(f"{before}{BEGIN}\n" + "\n".join(rows) + f"\n\n{bench.yardstick_line()}.\n{END}{after}")
     PLOT.write_text(plot(bench))
+    NUMBERS.write_text(json.dumps(bench.document(), indent=1) + "\n")
 
 
 def plot(bench):
@@ -294,7 +295,7 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write all raw numbers there")
     parser.add_argument("--quick", action="store_true", help="a smaller fleet and fewer rounds: says little")
     parser.add_argument("--rounds", type=int, default=5, choices=range(1, 101), metavar="N", help="default: 5")
-    parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md's table and plot")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/performance.md's table, plot and numbers")
     options = parser.parse_args()
     busy = os.getloadavg()[0]
     if busy > 1:

@@ -77,10 +77,11 @@ TEST_CASE_FIXTURE(Fixture, "a character split between two pieces of one take sta
     CHECK(pieces[1].offset == 0);
 }
 
-TEST_CASE_FIXTURE(Fixture, "what nobody takes in time is counted, not kept") {
-    const std::string chunk(16'384, 'x');
-    for (int i = 0; i < 1000; ++i) live.add(out, chunk);
-    live.add(out, "");
+TEST_CASE_FIXTURE(Fixture, "of what nobody takes in time the end is kept, and the rest counted") {
+    std::string chunk(16'384, 'x');
+    for (int i = 0; i < 999; ++i) live.add(out, chunk);
+    chunk.back() = 'e';
+    live.add(out, chunk);
     const auto pieces = live.take();
     std::uint64_t kept = 0;
     std::uint64_t skipped = 0;
@@ -91,12 +92,30 @@ TEST_CASE_FIXTURE(Fixture, "what nobody takes in time is counted, not kept") {
         kept += piece.bytes.size();
         skipped += piece.skipped;
     }
+    CHECK(pieces.back().bytes.back() == 'e');
     CHECK(kept <= 256 * 1024);
+    CHECK(kept > 128 * 1024);
     CHECK(kept + skipped == 1000 * chunk.size());
     live.add(out, "again");
     const auto later = live.take();
     REQUIRE(later.size() == 1);
     CHECK(later[0].offset == 1000 * chunk.size());
+}
+
+TEST_CASE_FIXTURE(Fixture, "streams that take turns byte by byte cost no more memory") {
+    for (int i = 0; i < 100'000; ++i) {
+        live.add(out, "o");
+        live.add(err, "e");
+    }
+    const auto pieces = live.take();
+    CHECK(pieces.size() * sizeof(OutputPiece) <= 256 * 1024 + 2 * sizeof(OutputPiece));
+    std::uint64_t total = 0;
+    for (const auto& piece : pieces) total += piece.bytes.size() + piece.skipped;
+    CHECK(total == 200'000);
+    REQUIRE(pieces.size() > 2);
+    CHECK((pieces[0].skipped > 0 && pieces[0].stream == out && pieces[0].offset == 0));
+    CHECK((pieces[1].skipped > 0 && pieces[1].stream == err && pieces[1].offset == 0));
+    CHECK(live.take().empty());
 }
 
 TEST_CASE_FIXTURE(Fixture, "waiting ends with output, with the end, or with the time") {
