@@ -4,18 +4,19 @@ import os
 import time
 import unittest
 
-from deployment import FAILED, MISSING, Deployment
+from deployment import BUILD, FAILED, MISSING, Deployment
 from fleet import Fleet, NetworkedFleet
 from processes import poll
 
 AGENTS = 60
+PATIENCE = {"read_timeout": 10, "connect_timeout": 10}  # enough for all that answer, on a busy machine too
 OUTCOMES = {"dead": ("missing", "refused"), "silent": ("missing", "no TLS handshake"), "stalled": ("missing", "no answer"),
             "failing": ("failed", "")}
 
 
 class OneFleet(unittest.TestCase):
     def test_each_host_has_its_own_outcome(self):
-        with Deployment(read_timeout=3, connect_timeout=3) as deployment, \
+        with Deployment(**PATIENCE) as deployment, \
                 Fleet(deployment, AGENTS, dead=5, stalled=10, failing=10) as fleet:
             document = deployment.json("run", *fleet.names, "true", check=FAILED)
             results = {result["host"]: result for result in document["results"]}
@@ -31,7 +32,7 @@ class OneFleet(unittest.TestCase):
                 self.assertEqual(results[name]["exit"], 1)
 
     def test_the_exit_code_is_that_of_what_went_wrong(self):
-        with Deployment(read_timeout=2, connect_timeout=2) as deployment, \
+        with Deployment(**PATIENCE) as deployment, \
                 Fleet(deployment, AGENTS, dead=5, stalled=10, failing=10) as fleet:
             deployment.dispatcher("run", *fleet.healthy, "true")
             deployment.dispatcher("run", *fleet.healthy, *fleet.of("dead"), "true", check=MISSING)
@@ -54,6 +55,12 @@ class OneFleet(unittest.TestCase):
         with Deployment() as deployment, Fleet(deployment, AGENTS, canned=True) as fleet:
             limited = ["sh", "-c", f'ulimit -S -n {AGENTS // 2}; exec "$@"', "sh"]
             deployment.execute([*limited, *deployment.argv("run", *fleet.names, "true")])
+
+    def test_many_hundred_hosts_are_one_call(self):
+        count = 1200 if BUILD == "release" else 120
+        with Deployment() as deployment, Fleet(deployment, count, canned=True) as fleet:
+            results = deployment.json("run", "all", "true")["results"]
+            self.assertEqual(sorted(result["host"] for result in results), fleet.names)
 
     def test_the_same_seed_gives_the_same_fleet(self):
         with Deployment() as deployment:
@@ -87,7 +94,7 @@ class Latency(unittest.TestCase):
 
 class Networked(unittest.TestCase):
     def test_a_host_whose_link_is_cut_is_missing_and_the_others_are_not(self):
-        with Deployment(connect_timeout=2) as deployment, NetworkedFleet(deployment, 3) as fleet:
+        with Deployment(connect_timeout=5) as deployment, NetworkedFleet(deployment, 3) as fleet:
             first, cut, last = fleet.names
             deployment.dispatcher("run", *fleet.names, "true")
             fleet.cut(cut)
