@@ -206,7 +206,7 @@ class CommandLine(unittest.TestCase):
     def test_unknown_option_is_never_a_host(self):
         with OldAgent() as agent:
             for words in (("ping", "--verbose", agent.address), ("ping", agent.address, "-v"),
-                          ("run", "--dry-run", agent.address, "true"), ("run", agent.address, "true", "--force")):
+                          ("run", "--simulate", agent.address, "true"), ("run", agent.address, "true", "--force")):
                 self.deployment.dispatcher(*words, check=2)
             self.assertEqual(agent.connections, 0)
 
