@@ -71,7 +71,7 @@ class Place:
         for folder in ("dispatcher", "agent-web-01"):
             for path in sorted((self / folder).rglob("*")):
                 name = str(path.relative_to(self.root))
-                if not re.search(r"\.(lock|listener)$|/state/(locks|runs)\b", name):
+                if not re.search(r"\.(lock|listener)$|/state/(locks\b|runs\b|tls-tickets$)", name):
                     regular = path.is_file() and not path.is_symlink()
                     found[name] = (oct(path.lstat().st_mode), path.read_bytes() if regular else b"")
         return found
