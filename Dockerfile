@@ -20,6 +20,7 @@ COPY core core
 COPY net net
 COPY cmd cmd
 COPY test/bench test/bench
+COPY test/fleet test/fleet
 RUN ./dev build
 
 # --- what all images have in common ----------------------------------------------------------------------------
