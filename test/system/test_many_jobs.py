@@ -91,9 +91,9 @@ class Many(unittest.TestCase):
         reqids = [new_reqid() for _ in range(COUNT)]
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             list(pool.map(self.submit, [reqids[i::8] for i in range(8)]))
+        poll("all run", lambda: self.all_running(reqids), PATIENCE)  # before that, they would end with the agent
         self.agent.kill()
         self.agent.serve()
-        poll("all run", lambda: self.all_running(reqids), PATIENCE)
         self.open_gate()
         self.check_results(reqids)
 
