@@ -66,8 +66,13 @@ TlsStream::TlsStream(asio::ip::tcp::socket socket, std::shared_ptr<TlsContext> c
 
 TlsStream::~TlsStream() = default;
 
+// asio has no const one, although nothing changes.
+SSL* TlsStream::native() const {
+    return const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle();
+}
+
 Error TlsStream::explain(std::string_view doing, const std::error_code& error) const {
-    auto* ssl = const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle();
+    SSL* ssl = native();
     if (const std::string refused = verify_error(ssl); !refused.empty()) {
         return fail(Errc::tls_failed, "the peer's certificate is not acceptable: " + refused);
     }
@@ -114,16 +119,15 @@ asio::awaitable<Result<void>> TlsStream::handshake_client(std::string server_nam
 }
 
 bool TlsStream::resumed() const {
-    return SSL_session_reused(
-               const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle()) == 1;
+    return SSL_session_reused(native()) == 1;
 }
 
 std::string TlsStream::session() const {
-    return kept_session(const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle());
+    return kept_session(native());
 }
 
 std::optional<Certificate> TlsStream::peer_certificate() const {
-    auto* ssl = const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle();
+    SSL* ssl = native();
     X509* peer = SSL_get_peer_certificate(ssl);
     if (peer == nullptr) return std::nullopt;
     return Certificate::from_native(peer);
@@ -162,7 +166,7 @@ bool TlsStream::quiet() {
 }
 
 bool TlsStream::peer_said_goodbye() const {
-    auto* ssl = const_cast<asio::ssl::stream<asio::ip::tcp::socket>&>(stream_).native_handle();
+    SSL* ssl = native();
     return (SSL_get_shutdown(ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
 }
 

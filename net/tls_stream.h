@@ -46,6 +46,7 @@ class TlsStream final : public Stream {
 
   private:
     Result<void> check_resumed() const;
+    ssl_st* native() const;
     Error explain(std::string_view doing, const std::error_code& error) const;
     std::shared_ptr<TlsContext> context_;  // outlives the SSL object
     asio::ssl::stream<asio::ip::tcp::socket> stream_;
