@@ -60,20 +60,18 @@ void print_json(const std::vector<DiscoveryResult>& results) {
 int dispatcher_discover(const Invocation& call) {
     std::vector<std::string> words = call.operands;
     if (words.empty()) words.emplace_back("all");
-    const auto selection = selection_of(call, words);
-    if (!selection) return report(call, selection.error());
-    const auto config = open_dispatcher(call);
-    if (!config) return report(call, config.error());
-    auto targets = find_targets(call, *config, *selection);
-    if (!targets) return report(call, targets.error());
-    auto question = hook_question(call, "ping", *targets);
+    auto chosen = choose_targets(call, words);
+    if (!chosen) return report(call, chosen.error());
+    const DispatcherConfig& config = chosen->config;
+    std::vector<Target>& targets = chosen->targets;
+    auto question = hook_question(call, "ping", targets);
     if (!question) return report(call, question.error());
 
     Runtime runtime;
-    const auto dispatch = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);
+    const auto dispatch = Dispatch::create(runtime, config, Dispatch::Connections::one_each);
     if (!dispatch) return report(call, dispatch.error());
     if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(*question))) return *refused;
-    DiscoveredTags tags(*targets);
+    DiscoveredTags tags(targets);
     std::vector<DiscoveryResult> results;
     Result<void> kept;
     std::function<void(DiscoveryResult)> on_result = [&](DiscoveryResult result) {
@@ -81,8 +79,8 @@ int dispatcher_discover(const Invocation& call) {
         results.push_back(std::move(result));
     };
     runtime.run([&]() -> asio::awaitable<int> {
-        co_await dispatch->discover(std::move(*targets), std::move(on_result));
-        kept = co_await keep_tags(runtime, *config, std::move(tags));
+        co_await dispatch->discover(std::move(targets), std::move(on_result));
+        kept = co_await keep_tags(runtime, config, std::move(tags));
         co_return 0;
     });
     std::ranges::stable_sort(results, {}, &DiscoveryResult::host);

@@ -46,21 +46,19 @@ asio::awaitable<void> renew_after(Runtime& runtime, const DispatcherConfig& conf
 int dispatcher_ping(const Invocation& call) {
     const auto format = output_format(call);
     if (!format) return report(call, format.error());
-    const auto selection = selection_of(call, call.operands);
-    if (!selection) return report(call, selection.error());
-    const auto config = open_dispatcher(call);
-    if (!config) return report(call, config.error());
-    auto targets = find_targets(call, *config, *selection);
-    if (!targets) return report(call, targets.error());
-    auto question = hook_question(call, "ping", *targets);
+    auto chosen = choose_targets(call, call.operands);
+    if (!chosen) return report(call, chosen.error());
+    const DispatcherConfig& config = chosen->config;
+    std::vector<Target>& targets = chosen->targets;
+    auto question = hook_question(call, "ping", targets);
     if (!question) return report(call, question.error());
 
     Runtime runtime;
-    auto created = Dispatch::create(runtime, *config, Dispatch::Connections::one_each);
+    auto created = Dispatch::create(runtime, config, Dispatch::Connections::one_each);
     if (!created) return report(call, created.error());
     const auto dispatch = std::make_shared<const Dispatch>(std::move(*created));
     if (const auto refused = refused_by_hook(runtime, *dispatch, call, std::move(*question))) return *refused;
-    PingReport shown(call, *format, targets->size());
+    PingReport shown(call, *format, targets.size());
     std::function<void(PingResult)> on_result = [&](PingResult result) { shown.add(std::move(result)); };
     if (shown.shows_progress()) {
         std::function<void()> tick = [&] { shown.tick(); };
@@ -68,8 +66,8 @@ int dispatcher_ping(const Invocation& call) {
         runtime.spawn(tick_forever(runtime, ProgressBar::interval, std::move(tick)));
     }
     const int done = runtime.run([&]() -> asio::awaitable<int> {
-        co_await dispatch->ping(std::move(*targets), new_reqid(), std::move(on_result));
-        co_await renew_after(runtime, *config, dispatch, shown.results());
+        co_await dispatch->ping(std::move(targets), new_reqid(), std::move(on_result));
+        co_await renew_after(runtime, config, dispatch, shown.results());
         co_return 0;
     });
     shown.end();

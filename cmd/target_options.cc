@@ -23,4 +23,11 @@ Result<std::vector<Target>> find_targets(const Invocation& call, const Dispatche
     return std::move(selected.targets);
 }
 
+Result<ChosenTargets> choose_targets(const Invocation& call, std::span<const std::string> words) {
+    TRY(const TargetSelection selection, selection_of(call, words));
+    TRY(DispatcherConfig config, open_dispatcher(call));
+    TRY(std::vector<Target> targets, find_targets(call, config, selection));
+    return ChosenTargets{std::move(config), std::move(targets)};
+}
+
 }  // namespace ctrlexec

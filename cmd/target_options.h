@@ -19,4 +19,12 @@ Result<TargetSelection> selection_of(const Invocation& call, std::span<const std
 Result<std::vector<Target>> find_targets(const Invocation& call, const DispatcherConfig& config,
                                          const TargetSelection& selection);
 
+struct ChosenTargets {
+    DispatcherConfig config;
+    std::vector<Target> targets;
+};
+
+// Both of the above, with the dispatcher opened in between.
+Result<ChosenTargets> choose_targets(const Invocation& call, std::span<const std::string> words);
+
 }  // namespace ctrlexec
