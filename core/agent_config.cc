@@ -35,6 +35,7 @@ const std::vector<std::string_view> known_keys{
     "max_connections",
     "max_runs",
     "output_limit",
+    "pair_trust",
     "port",
     "rate_limit_disable",
     "rate_limit_probe",
@@ -134,6 +135,8 @@ Result<AgentConfig> AgentConfig::load(const std::string& path) {
     TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
     TRY_DO(read_run_limits(file, config));
     TRY(config.log_format, read_log_format(file));
+    TRY(const std::size_t trust, file.choice("pair_trust", 0, {"tofu", "sas", "pin", "token"}));
+    config.pair_trust = static_cast<PairTrust>(trust);
     TRY(config.legacy_output_cap, file.boolean("legacy_output_cap", true));
     std::map<std::string, Setting> tags;
     for (const auto& entry : file.entries()) {

@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -19,6 +20,10 @@ namespace ctrlexec {
 
 inline constexpr const char* default_agent_config = "/etc/ctrl-exec-agent/agent.conf";
 
+// What must prove, when pairing, that the answer is the dispatcher's. A token counts for a pin, and both for
+// the comparison of the check code; `tofu` (trust on first use) takes any answer, like 0.8.4.
+enum class PairTrust : std::uint8_t { tofu, sas, pin, token };
+
 struct AgentConfig {
     std::string path;
     std::string cert, key, ca;
@@ -30,6 +35,7 @@ struct AgentConfig {
     std::string bind;                    // "" = every address, IPv6 and IPv4
     int port = 7443;                     // 0: any free one, printed at start
     KeyType key_type = KeyType::ecdsa;
+    PairTrust pair_trust = PairTrust::tofu;
     std::vector<std::string> script_dirs;  // empty: scripts may lie anywhere
     int stdin_timeout = 10;                // seconds
     int max_connections = 512;

@@ -6,6 +6,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
+#include <new>
+
 #include "core/digest.h"
 #include "core/openssl_support.h"
 
@@ -64,6 +66,14 @@ Result<CertificateRequest> CertificateRequest::from_pem(std::string_view pem) {
 
 std::string CertificateRequest::to_pem() const {
     return written_pem([this](BIO* bio) { return PEM_write_bio_X509_REQ(bio, request_.get()); });
+}
+
+std::string CertificateRequest::der() const {
+    std::uint8_t* bytes = nullptr;
+    const int size = i2d_X509_REQ(request_.get(), &bytes);
+    const bssl::UniquePtr<std::uint8_t> owned(bytes);
+    if (size < 0) throw std::bad_alloc();
+    return {reinterpret_cast<const char*>(bytes), static_cast<std::size_t>(size)};
 }
 
 std::string CertificateRequest::common_name() const {

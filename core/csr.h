@@ -25,6 +25,7 @@ class CertificateRequest {
     static Result<CertificateRequest> from_pem(std::string_view pem);
 
     std::string to_pem() const;
+    std::string der() const;
     std::string common_name() const;
     std::string spki_der() const;
 

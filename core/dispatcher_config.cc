@@ -41,10 +41,13 @@ const std::vector<std::string_view> known_keys{
     "key_type",
     "log_format",
     "max_parallel",
+    "pairing",
     "pairing_allow_cn_mismatch",
     "pairing_bind",
     "pairing_max_queue",
+    "pairing_min",
     "pairing_port",
+    "pairing_rate_limit",
     "port",
     "read_timeout",
     "shutdown_grace",
@@ -100,6 +103,11 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.pairing_port, file.integer("pairing_port", config.pairing_port, 0, 65535));
     TRY(config.pairing_max_queue, file.integer("pairing_max_queue", config.pairing_max_queue, 1, 10000));
     TRY(config.pairing_allow_cn_mismatch, file.boolean("pairing_allow_cn_mismatch", false));
+    TRY(const std::size_t hosted, file.choice("pairing", 0, {"tokens", "on", "off"}));
+    config.pairing = static_cast<HostedPairing>(hosted);
+    TRY(const std::size_t lowest, file.choice("pairing_min", 0, {"legacy", "v2", "token"}));
+    config.pairing_min = static_cast<PairingMin>(lowest);
+    TRY(config.pairing_rate_limit, read_rate_limit(file, "pairing_rate_limit", config.pairing_rate_limit));
     if (file.is_set("timeout")) TRY_DO(file.integer("timeout", 0, 1, 86400));
     file.rename("timeout", "read_timeout");
     TRY(config.read_timeout, file.integer("read_timeout", config.read_timeout, 1, 86400));

@@ -20,6 +20,12 @@ inline constexpr int default_agent_port = 7443;
 inline constexpr int default_pairing_port = 7444;
 inline constexpr int default_api_port = 7445;
 
+// When the HTTP API's process serves the pairing port too.
+enum class HostedPairing : std::uint8_t { tokens, on, off };  // tokens: while a join token can be used
+
+// What an agent must bring to be paired; each includes those after it.
+enum class PairingMin : std::uint8_t { legacy, v2, token };
+
 struct DispatcherConfig {
     std::string path;
     std::string cert, key, ca;       // the dispatcher's certificate, its key, and the CA it trusts
@@ -32,6 +38,10 @@ struct DispatcherConfig {
     int pairing_port = default_pairing_port;
     int pairing_max_queue = 10;
     bool pairing_allow_cn_mismatch = false;
+    HostedPairing pairing = HostedPairing::tokens;
+    PairingMin pairing_min = PairingMin::legacy;
+    // Of join tokens that are refused and commitments that are not kept, by address.
+    RateLimit pairing_rate_limit{10, std::chrono::seconds(600), std::chrono::seconds(3600)};
     int read_timeout = 60;               // seconds to wait for a script
     int connect_timeout = 10;            // seconds for name, connection and handshake each
     int max_parallel = 256;              // agents talked to at the same time
@@ -65,6 +75,7 @@ struct DispatcherConfig {
     std::string agents_dir() const { return state_dir + "/agents"; }
     std::string locks_dir() const { return state_dir + "/locks"; }
     std::string pairing_dir() const { return state_dir + "/pairing"; }
+    std::string join_tokens_dir() const { return state_dir + "/join-tokens"; }
     std::string runs_dir() const { return state_dir + "/runs"; }
     std::string tickets_file() const { return state_dir + "/tls-tickets"; }
     std::string idempotency_dir() const { return runs_dir() + "/idempotency"; }

@@ -16,6 +16,12 @@ namespace ctrlexec {
 
 inline constexpr std::int64_t pairing_lifetime = 600;  // seconds
 
+// What a request says of a join token: which one, and that its sender has it (hex).
+struct JoinProof {
+    std::string kid;
+    std::string mac;
+};
+
 struct PairingRequest {
     std::string id;
     std::string hostname;
@@ -26,6 +32,11 @@ struct PairingRequest {
     std::string code;
     int agent_port = 0;
     std::string lookup_by;
+    int version = 1;                // of the pairing protocol that the agent speaks
+    std::string commit;             // version 2: hex; binds the agent to a nonce that it reveals later
+    std::string sas;                // version 2, once revealed: "4831-1920"
+    std::string dispatcher_serial;  // version 2: as told in the first answer
+    std::optional<JoinProof> join;
 
     static Result<PairingRequest> from_json(const json::Value& value);
     json::Value to_json() const;
