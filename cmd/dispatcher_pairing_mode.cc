@@ -12,7 +12,7 @@
 #include "cmd/verbs.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
-#include "net/pairing_listener.h"
+#include "net/pairing_mode.h"
 #include "net/runtime.h"
 #include "net/terminal_input.h"
 
@@ -63,10 +63,10 @@ asio::awaitable<void> decide(Runtime& runtime, const DispatcherConfig& config, P
     prompt.decided(request, text.has_value(), text ? *text : text.error().text());
 }
 
-asio::awaitable<void> converse(Runtime& runtime, PairingPrompt& prompt, PairingListener& listener) {
+asio::awaitable<void> converse(Runtime& runtime, PairingPrompt& prompt, PairingMode& mode) {
     std::function<void(std::string)> on_line = [&prompt](const std::string& line) { prompt.line(line); };
     co_await read_terminal_lines(runtime, std::move(on_line));
-    listener.stop();
+    mode.stop();
 }
 
 }  // namespace
@@ -80,7 +80,7 @@ int dispatcher_pairing_mode(const Invocation& call) {
     const bool interactive = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
 
     Runtime runtime;
-    std::unique_ptr<PairingListener> listener;
+    std::unique_ptr<PairingMode> mode;
     PairingPrompt::Actions actions;
     PairingPrompt* asking = nullptr;
     actions.approve = [&](const PairingRequest& request) {
@@ -92,7 +92,7 @@ int dispatcher_pairing_mode(const Invocation& call) {
     actions.deny = [&](const PairingRequest& request) {
         runtime.spawn(decide(runtime, *config, *asking, request, deny));
     };
-    actions.quit = [&] { listener->stop(); };
+    actions.quit = [&] { mode->stop(); };
     PairingPrompt prompt(std::move(actions));
     asking = &prompt;
     PairingEvents events = announce();
@@ -102,12 +102,12 @@ int dispatcher_pairing_mode(const Invocation& call) {
             prompt.ended(request, outcome);
         };
     }
-    auto opened = PairingListener::create(runtime, *config, std::move(events));
+    auto opened = PairingMode::create(runtime, *config, std::move(events));
     if (!opened) return report(call, opened.error());
-    listener = std::move(*opened);
-    print_now(fmt::format("Pairing mode: listening on {}\n", listener->address()));
-    if (interactive) runtime.spawn(converse(runtime, prompt, *listener));
-    return runtime.run([&] { return listener->serve(); });
+    mode = std::move(*opened);
+    print_now(fmt::format("Pairing mode: listening on {}\n", mode->address()));
+    if (interactive) runtime.spawn(converse(runtime, prompt, *mode));
+    return runtime.run([&] { return mode->serve(); });
 }
 
 }  // namespace ctrlexec

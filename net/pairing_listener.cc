@@ -1,21 +1,13 @@
 #include "net/pairing_listener.h"
 
-#include <fmt/format.h>
-#include <sys/inotify.h>
-
-#include <asio/posix/stream_descriptor.hpp>
 #include <asio/redirect_error.hpp>
-
 #include <asio/use_awaitable.hpp>
-#include <csignal>
 
 #include "core/digest.h"
 #include "core/dispatcher_identity.h"
 #include "core/log.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
-#include "net/identity_watch.h"
-#include "net/maintenance.h"
 #include "net/tls_stream.h"
 
 namespace ctrlexec {
@@ -63,10 +55,6 @@ void log_identity(const Result<void>& loaded) {
     }
 }
 
-void log_no_watch() {
-    log_event(LogLevel::warning, "pairing-watch-fail", {{"ERROR", "no inotify; looking every 2 s"}});
-}
-
 HttpAnswer pending(const std::string& id) {
     return json_answer(200, json::Object{{"status", "pending"}, {"reqid", id}});
 }
@@ -74,12 +62,6 @@ HttpAnswer pending(const std::string& id) {
 HttpAnswer refusal(const Error& why) {
     const char* reason = why.code == Errc::busy ? "pairing queue full" : "invalid request";
     return json_answer(200, json::Object{{"status", "error"}, {"reason", reason}});
-}
-
-// With the certificate that the files hold now: there is no reload here.
-Result<MaintenanceTools> maintenance_tools(Runtime& runtime, const DispatcherConfig& config) {
-    TRY(Dispatch dispatch, Dispatch::create(runtime, config, Dispatch::Connections::one_each));
-    return MaintenanceTools{config, std::make_shared<const Dispatch>(std::move(dispatch))};
 }
 
 }  // namespace
@@ -94,30 +76,28 @@ struct PairingListener::Wait {
 PairingListener::PairingListener(Runtime& runtime, const DispatcherConfig& config, PairingEvents events,
                                  FileLock lock)
     : runtime_(runtime),
-      quit_(runtime.io(), SIGTERM, SIGINT),
+      quit_(runtime.io(), asio::steady_timer::time_point::max()),
       config_(config),
       queue_(config.pairing_dir()),
       events_(std::move(events)),
       lock_(std::move(lock)) {}
 
-Result<std::unique_ptr<PairingListener>> PairingListener::create(Runtime& runtime,
+Result<std::shared_ptr<PairingListener>> PairingListener::create(Runtime& runtime,
                                                                  const DispatcherConfig& config,
                                                                  PairingEvents events) {
     TRY_DO(load_dispatcher_identity(config));
     TRY(FileLock lock, PairingQueue(config.pairing_dir()).lock_listener());
-    std::unique_ptr<PairingListener> self(
+    std::shared_ptr<PairingListener> self(
         new PairingListener(runtime, config, std::move(events), std::move(lock)));
     {
         TRY(const FileLock queue_lock, self->queue_.lock());
         self->queue_.drop_all();
     }
-    self->stamp_ = identity_stamp(config);
     TRY_DO(self->load_tls());
     TRY(self->listener_, Listener::open(runtime, config.pairing_bind, config.pairing_port));
     return self;
 }
 
-// Connections that are open keep what they began with.
 Result<void> PairingListener::load_tls() {
     TRY(const Identity identity, load_dispatcher_identity(config_));
     TlsContext::Options options;
@@ -127,49 +107,40 @@ Result<void> PairingListener::load_tls() {
     return success();
 }
 
-asio::awaitable<int> PairingListener::serve() {
-    log_mode("pairing-mode-start", address());
-    runtime_.spawn(watch_queue());
-    std::function<Result<MaintenanceTools>()> tools = [this] { return maintenance_tools(runtime_, config_); };
-    runtime_.spawn(maintain_certificates(runtime_, std::move(tools), nullptr));
-    std::function<DispatcherConfig()> config = [this] { return config_; };
-    std::function<void()> on_change = [this] { log_identity(load_tls()); };
-    std::vector<std::int64_t> stamp = stamp_;
-    runtime_.spawn(watch_identity(runtime_, std::move(stamp), std::move(config), std::move(on_change)));
-    runtime_.spawn(
-        listener_->accept_loop(static_cast<std::size_t>(config_.pairing_max_queue) + extra_connections,
-                               [this](asio::ip::tcp::socket socket, std::string peer) {
-                                   return session(std::move(socket), std::move(peer));
-                               }));
-    std::error_code ignored;
-    co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-    listener_->stop();
-    for (const auto& [id, wait] : waiting_) {
-        wait->gone = true;
-        wait->wake.cancel();
-    }
-    (void)co_await listener_->drain(drain_timeout);
-    listener_->close_sessions();
-    log_mode("pairing-mode-stop", "");
-    co_return 0;
+void PairingListener::take_identity_of_now() {
+    log_identity(load_tls());
 }
 
-asio::awaitable<void> PairingListener::watch_queue() {
-    UniqueFd fd(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
-    if (!fd || ::inotify_add_watch(fd.get(), queue_.directory().c_str(), IN_MOVED_TO | IN_CREATE) < 0) {
-        log_no_watch();
-        co_return;
-    }
-    asio::posix::stream_descriptor events(runtime_.io(), fd.release());
-    std::array<char, 4096> buffer{};
-    for (;;) {
-        std::error_code error;
-        co_await events.async_read_some(asio::buffer(buffer),
-                                        asio::redirect_error(asio::use_awaitable, error));
-        if (error) co_return;
-        // Which name changed does not matter: each waiter looks for its own answer, and there are few.
-        for (const auto& [id, wait] : waiting_) wait->wake.cancel();
-    }
+void PairingListener::stop() {
+    stopping_ = true;
+    quit_.cancel();
+}
+
+// Which request was answered does not matter: each waiter looks for its own answer, and there are few.
+void PairingListener::wake_all() {
+    for (const auto& [id, wait] : waiting_) wait->wake.cancel();
+}
+
+asio::awaitable<void> PairingListener::run() {
+    const auto self = shared_from_this();
+    log_mode("pairing-mode-start", address());
+    const auto watch = QueueWatch::open(runtime_, queue_.directory());
+    std::function<void()> on_change = [self] { self->wake_all(); };
+    if (watch) runtime_.spawn(watch->run(std::move(on_change)));
+    Listener::Start start = [self](asio::ip::tcp::socket socket, std::string peer) {
+        return self->session(std::move(socket), std::move(peer));
+    };
+    const auto most = static_cast<std::size_t>(config_.pairing_max_queue) + extra_connections;
+    runtime_.spawn(listener_->accept_loop(most, std::move(start)));
+    std::error_code ignored;
+    if (!stopping_) co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    listener_->stop();
+    for (const auto& [id, wait] : waiting_) wait->gone = true;
+    wake_all();
+    (void)co_await listener_->drain(drain_timeout);
+    listener_->close_sessions();
+    if (watch) watch->stop();
+    log_mode("pairing-mode-stop", "");
 }
 
 asio::awaitable<void> PairingListener::session(asio::ip::tcp::socket socket, std::string peer_ip) {

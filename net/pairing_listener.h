@@ -2,19 +2,18 @@
 #pragma once
 
 #include <asio/awaitable.hpp>
-#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
-#include <vector>
 
 #include "core/dispatcher_config.h"
 #include "core/file.h"
 #include "core/pairing_queue.h"
 #include "net/http_session.h"
 #include "net/listener.h"
+#include "net/queue_watch.h"
 #include "net/runtime.h"
 #include "net/tls_context.h"
 
@@ -27,17 +26,21 @@ struct PairingEvents {
         ended;  // "approved", "denied", "gone", …
 };
 
-class PairingListener {
+class PairingListener : public std::enable_shared_from_this<PairingListener> {
   public:
-    // Errc::locked when another listener serves this queue. Requests left by one that crashed are dropped:
-    // their agents' connections are gone.
-    static Result<std::unique_ptr<PairingListener>> create(Runtime& runtime, const DispatcherConfig& config,
+    // Errc::locked when another listener serves this queue, which this one does as long as it exists.
+    // Requests left by one that crashed are dropped: their agents' connections are gone.
+    static Result<std::shared_ptr<PairingListener>> create(Runtime& runtime, const DispatcherConfig& config,
                                                            PairingEvents events);
     std::string address() const { return listener_->address(); }
 
-    // Until SIGTERM, SIGINT or stop(). Waiting agents then see their connection close.
-    asio::awaitable<int> serve();
-    void stop() { quit_.cancel(); }
+    // Until stop(), once. Waiting agents then see their connection close.
+    asio::awaitable<void> run();
+    void stop();
+
+    // The files of the dispatcher's certificate have changed. Connections that are open keep what they began
+    // with; when the files are unusable all do, and it is logged.
+    void take_identity_of_now();
 
   private:
     struct Wait;  // one request that waits
@@ -46,18 +49,17 @@ class PairingListener {
     asio::awaitable<Result<PairingRequest>> accept_request(std::shared_ptr<HttpSession> session);
     asio::awaitable<void> await_operator(std::shared_ptr<HttpSession> session, PairingRequest request);
     asio::awaitable<std::string> await_decision(std::shared_ptr<Wait> wait, std::string id);
-    asio::awaitable<void> watch_queue();
-    Result<void> load_tls();
-
     asio::awaitable<Result<json::Value>> settle(std::string id, std::string reason_without_answer);
+    Result<void> load_tls();
+    void wake_all();
 
     Runtime& runtime_;
-    asio::signal_set quit_;  // from the start: a signal right after the readiness line must not kill us
+    asio::steady_timer quit_;
+    bool stopping_ = false;
     DispatcherConfig config_;
     PairingQueue queue_;
     PairingEvents events_;
     FileLock lock_;
-    std::vector<std::int64_t> stamp_;  // of the identity that was read at the start
     std::shared_ptr<TlsContext> tls_;
     std::shared_ptr<Listener> listener_;
     std::map<std::string, std::shared_ptr<Wait>> waiting_;
