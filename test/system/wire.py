@@ -98,6 +98,11 @@ class TlsClient:
         self._unread += data
         return len(data)
 
+    @property
+    def peer_certificate(self):
+        """The server's certificate, DER."""
+        return self._tls.getpeercert(True)
+
     def peer_has_read(self):
         """Whether nothing that was sent waits in the receive queue of the other end, on this machine (proc(5))."""
         def address(name):
