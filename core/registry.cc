@@ -8,6 +8,7 @@
 #include "core/config_file.h"
 #include "core/file.h"
 #include "core/hostname.h"
+#include "core/tag_cache.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
 
@@ -19,7 +20,7 @@ constexpr std::size_t max_agents = 100'000;
 constexpr std::string_view suffix = ".json";
 
 using Field = std::pair<std::string_view, std::string AgentRecord::*>;
-constexpr std::array<Field, 13> fields{{
+constexpr std::array<Field, 16> fields{{
     {"hostname", &AgentRecord::hostname},
     {"ip", &AgentRecord::ip},
     {"paired", &AgentRecord::paired},
@@ -33,6 +34,9 @@ constexpr std::array<Field, 13> fields{{
     {"key", &AgentRecord::key},
     {"serial", &AgentRecord::certificate_serial},
     {"cn", &AgentRecord::cn},
+    {"trust", &AgentRecord::trust},
+    {"join", &AgentRecord::join},
+    {"csr", &AgentRecord::csr},
 }};
 
 // Unknown to the old program, so written only when set.
@@ -76,6 +80,8 @@ Result<AgentRecord> AgentRecord::from_json(const json::Value& value) {
             std::int64_t port = 0;
             if (parse_integer(member.value.scalar(), 1, 65535, port))
                 record.agent_port = static_cast<int>(port);
+        } else if (member.key == "tags") {
+            record.tags = tags_of(value);
         } else if (member.key == "key_learned") {
             record.key_learned = member.value.scalar() == "1";
         } else {
@@ -96,6 +102,7 @@ json::Value AgentRecord::to_json() const {
         if (i >= old_fields && (this->*member).empty()) continue;
         object.push_back({std::string(name), this->*member});
     }
+    if (!tags.empty()) object.push_back({"tags", tags_json(tags)});
     if (key_learned) object.push_back({"key_learned", 1});
     if (agent_port != 0) object.push_back({"agent_port", agent_port});
     if (const auto* rest = other.if_object()) object.insert(object.end(), rest->begin(), rest->end());

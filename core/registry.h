@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/auth_policy.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/result.h"
@@ -27,12 +28,19 @@ struct AgentRecord {
     std::string key;                 // SHA-256 of its certificate's SPKI, lower-case hex; "" when unknown
     std::string certificate_serial;  // normal form; "" when unknown
     std::string cn;                  // of its certificate, which a renewal keeps; "" when it is the hostname
-    bool key_learned = false;        // from a connection, not at approval
-    int agent_port = 0;              // 0: the default port
-    std::string lookup_by;  // "ip": connect to `ip`; else to the name, and to `ip` when it has no address
-    json::Value other;      // members we do not know; kept when the record is rewritten
+    // How it was paired: "token", "sas" (the check code was compared), "unchecked" (it could have been),
+    // "legacy" (there was none). "" in records of earlier releases, which are legacy.
+    std::string trust;
+    std::string join;          // the join token it came with (core/join_tokens), and the digest of its
+    std::string csr;           // request, by which its redemption is named; both "" without
+    Tags tags;                 // given with that token; they count more than what the agent says
+    bool key_learned = false;  // from a connection, not at approval
+    int agent_port = 0;        // 0: the default port
+    std::string lookup_by;     // "ip": connect to `ip`; else to the name, and to `ip` when it has no address
+    json::Value other;         // members we do not know; kept when the record is rewritten
 
     const std::string& common_name() const { return cn.empty() ? hostname : cn; }
+    std::string_view trust_text() const { return trust.empty() ? "legacy" : std::string_view(trust); }
 
     // Until the certificate expires, rounded down, below 0 when it has; nothing when `expiry` is no date.
     std::optional<std::int64_t> days_left(std::int64_t now) const;

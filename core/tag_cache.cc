@@ -22,6 +22,12 @@ Tags tags_of(const json::Value& answer) {
     return tags;
 }
 
+json::Value tags_json(const Tags& tags) {
+    json::Object object;
+    for (const auto& [key, value] : tags) object.push_back({key, value});
+    return json::Value(std::move(object));
+}
+
 void TagCache::put(const std::string& host, Tags tags, Time now) {
     if (!hosts_.contains(host) && hosts_.size() >= max_hosts) make_room(now);
     hosts_[host] = Entry{std::move(tags), now + kept};

@@ -14,6 +14,7 @@ namespace ctrlexec {
 // The member "tags" of an agent's answer. An agent may send anything: what is more than a few tags, or long,
 // is left out.
 Tags tags_of(const json::Value& answer);
+json::Value tags_json(const Tags& tags);  // what that member was
 
 class TagCache {
   public:

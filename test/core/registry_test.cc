@@ -83,7 +83,7 @@ TEST_CASE("members that we do not know survive, in any shape") {
     const TempDir dir;
     const Registry registry(dir.path());
     const std::string unknown =
-        R"("tags":{"env":"prod","n":[1,2.5,null,true]},"note":"é\u0000","trust":"tofu")";
+        R"("labels":{"env":"prod","n":[1,2.5,null,true]},"note":"é\u0000","belief":"tofu")";
     dir.put("a.json", R"({"x":1,"hostname":"a",)" + unknown + "}");
     AgentRecord record = *registry.find("a");
     record.ip = "10.0.0.9";
