@@ -33,6 +33,11 @@ class Terminal:
                 return
             self._text += data.decode(errors="replace").replace("\r\n", "\n")
 
+    @property
+    def text(self):
+        """All that it has shown."""
+        return self._text
+
     def expect(self, pattern):
         """Waits for the pattern in what has come since the last match, and returns the match."""
 
