@@ -2,16 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <optional>
 
 #include "core/authority.h"
-#include "core/config_file.h"
 #include "core/csr.h"
 #include "core/digest.h"
 #include "core/dispatcher_id.h"
 #include "core/dispatcher_identity.h"
-#include "core/hostname.h"
 #include "core/log.h"
 #include "core/revocation.h"
 #include "core/timestamp.h"
@@ -20,20 +17,30 @@
 namespace ctrlexec {
 namespace {
 
-constexpr std::size_t max_pairing_body = 64 * 1024;
-
-bool is_valid_nonce(std::string_view nonce) {
-    return !nonce.empty() && nonce.size() <= 128 && std::all_of(nonce.begin(), nonce.end(), [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-    });
+// The agent refuses anything else than what it was told first.
+Result<void> check_offer(const PairingRequest& request, const Certificate& authority,
+                         const Certificate& dispatcher) {
+    if (request.version < 2 || (request.dispatcher_serial == dispatcher.serial() &&
+                                request.ca_digest == to_hex(sha256(authority.to_pem()))))
+        return success();
+    return fail(Errc::busy, "the dispatcher's certificate has changed since the agent asked; let it ask again");
 }
 
-Result<Certificate> sign(const DispatcherConfig& config, const PairingRequest& request, std::int64_t now,
-                         std::string& authority_pem) {
-    TRY(const CertificateRequest csr, CertificateRequest::from_pem(request.csr));
-    TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
-    authority_pem = authority.certificate().to_pem();
-    return authority.issue(csr, request.hostname, config.cert_days, now);
+Result<void> check_sas(const PairingRequest& request, const std::string& sas) {
+    if (sas.empty()) return success();
+    if (request.version < 2) {
+        return fail(Errc::denied,
+                    fmt::format("{} has no check code: its agent speaks the first version of pairing only; "
+                                "compare the code {} and approve it without --sas",
+                                request.hostname, request.code));
+    }
+    if (equal_constant_time(sas, request.sas)) return success();
+    log_event(LogLevel::warning, "pair-sas-mismatch",
+              {{"HOST", request.hostname}, {"PEER", request.ip}, {"REQID", request.id}});
+    return fail(Errc::denied,
+                fmt::format("that is not the check code of {}: if the agent shows it, somebody stands between "
+                            "it and this dispatcher; deny the request, unless it was a typing error",
+                            request.hostname));
 }
 
 AgentRecord make_record(const PairingRequest& request, const Certificate& certificate,
@@ -78,7 +85,34 @@ Result<void> revoke_replaced(const DispatcherConfig& config, const AgentRecord& 
     return success();
 }
 
+json::Value approved_answer(const PairingRequest& request, const Certificate& certificate,
+                            const Certificate& authority, const Certificate& dispatcher,
+                            const std::string& dispatcher_id) {
+    json::Object answer{{"status", "approved"},
+                        {"cert", certificate.to_pem()},
+                        {"ca", authority.to_pem()},
+                        {"nonce", request.nonce},
+                        {"dispatcher_serial", dispatcher.serial()},
+                        {"dispatcher_id", dispatcher_id}};
+    if (request.version >= 2) answer.push_back({"pair_v", 2});
+    return json::Value(std::move(answer));
+}
+
 }  // namespace
+
+std::string Approval::trust_text() const {
+    if (trust == "sas")
+        return fmt::format("The check code matched. To confirm on the agent: ctrl-exec-agent pairing-confirm {}",
+                           sas);
+    if (trust == "unchecked")
+        return fmt::format(
+            "NOT CHECKED: nobody compared the check code, so this may be another machine that asked in {}'s "
+            "name. The agent must show {}; if it does not, unpair {} at once.",
+            agent.hostname, sas, agent.hostname);
+    return fmt::format("NOT CHECKED: {} speaks the first version of pairing, which proves the dispatcher to the "
+                       "agent in no way.",
+                       agent.hostname);
+}
 
 std::string Approval::text() const {
     std::string text = fmt::format("Approved: {} ({}), certificate valid until {}.", agent.hostname,
@@ -98,26 +132,27 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     TRY(const FileLock lock, queue.lock());
     TRY(const PairingRequest request, queue.find(id, now));
     TRY_DO(queue.require_listener());
+    TRY_DO(check_sas(request, options.sas));
     TRY(const Certificate dispatcher, load_dispatcher_certificate(config));
-    const std::string dispatcher_serial = dispatcher.serial();
     TRY(const FileLock registry_lock, registry.lock());
     const auto registered = find_registered(registry, request.hostname);
-    if (registered && !options.replace) return would_replace(*registered);
-    std::string authority_pem;
-    TRY(const Certificate certificate, sign(config, request, now, authority_pem));
+    TRY(const CertificateRequest csr, CertificateRequest::from_pem(request.csr));
+    const bool same_agent = registered && registered->key == key_fingerprint(csr.spki_der());
+    if (registered && !options.replace && !same_agent) return would_replace(*registered);
+    TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
+    TRY_DO(check_offer(request, authority.certificate(), dispatcher));
+    TRY(const Certificate certificate, authority.issue(csr, request.hostname, config.cert_days, now));
     TRY(const std::string id_of_dispatcher, dispatcher_id(config.state_dir));
     Approval approval;
-    approval.agent = make_record(request, certificate, dispatcher_serial, options, now);
+    approval.agent = make_record(request, certificate, dispatcher.serial(), options, now);
     approval.serial = certificate.serial();
+    approval.sas = request.sas;
+    approval.trust = request.version < 2 ? "legacy" : options.sas.empty() ? "unchecked" : "sas";
     approval.replaced = registered.has_value();
     if (registered) approval.replaced_serial = registered->certificate_serial;
 
-    const json::Value answer(json::Object{{"status", "approved"},
-                                          {"cert", certificate.to_pem()},
-                                          {"ca", authority_pem},
-                                          {"nonce", request.nonce},
-                                          {"dispatcher_serial", dispatcher_serial},
-                                          {"dispatcher_id", id_of_dispatcher}});
+    const json::Value answer =
+        approved_answer(request, certificate, authority.certificate(), dispatcher, id_of_dispatcher);
     FileSet files;
     TRY_DO(registry.stage(files, approval.agent));
     TRY_DO(queue.stage_approval(files, request, answer));
@@ -128,7 +163,8 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
               {{"HOST", request.hostname},
                {"PEER", request.ip},
                {"REQID", request.id},
-               {"SERIAL", approval.serial}});
+               {"SERIAL", approval.serial},
+               {"TRUST", approval.trust}});
     return approval;
 }
 
@@ -143,32 +179,6 @@ Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_
     TRY_DO(queue.deny(request, "rejected by operator"));
     log_event(LogLevel::notice, "pair-deny",
               {{"HOST", request.hostname}, {"PEER", request.ip}, {"REQID", request.id}});
-    return request;
-}
-
-Result<PairingRequest> parse_pairing_body(std::string_view body, bool allow_cn_mismatch) {
-    TRY(const json::Value value, json::parse(body, max_pairing_body));
-    if (value.if_object() == nullptr) return fail(Errc::bad_request, "not a JSON object");
-    PairingRequest request;
-    request.hostname = value.text("hostname");
-    request.csr = value.text("csr");
-    request.nonce = value.text("nonce");
-    if (!is_valid_hostname(request.hostname)) {
-        return fail(Errc::bad_request,
-                    fmt::format("'{}' is no valid hostname", printable(request.hostname.substr(0, 80))));
-    }
-    if (!is_valid_nonce(request.nonce)) return fail(Errc::bad_request, "the nonce is missing or no hex text");
-    TRY(const CertificateRequest csr, CertificateRequest::from_pem(request.csr));
-    if (!allow_cn_mismatch && csr.common_name() != request.hostname) {
-        return fail(Errc::bad_request, fmt::format("the request is for '{}', but the agent calls itself '{}'",
-                                                   csr.common_name(), request.hostname));
-    }
-    request.code = pairing_code(request.csr);
-    std::int64_t port = 0;
-    if (parse_integer(value.scalar("agent_port"), 1, 65535, port))
-        request.agent_port = static_cast<int>(port);
-    const std::string lookup = value.scalar("lookup_by");
-    if (lookup == "ip" || lookup == "hostname") request.lookup_by = lookup;
     return request;
 }
 

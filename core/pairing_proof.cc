@@ -56,6 +56,13 @@ std::string short_authentication_string(std::string_view agent_nonce, std::strin
     return fmt::format("{:04}-{:04}", number / 10'000, number % 10'000);
 }
 
+std::string check_code_of(std::string_view typed) {
+    std::string digits(typed);
+    if (digits.size() == 9 && digits[4] == '-') digits.erase(4, 1);
+    if (digits.size() != 8 || digits.find_first_not_of("0123456789") != std::string::npos) return {};
+    return digits.insert(4, 1, '-');
+}
+
 std::string join_key(std::string_view secret, std::string_view ca_key_digest) {
     return hkdf_sha256(secret, ca_key_digest, "ctrl-exec/join/2");
 }

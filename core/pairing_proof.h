@@ -35,6 +35,9 @@ struct PairingTranscript {
 std::string short_authentication_string(std::string_view agent_nonce, std::string_view dispatcher_nonce,
                                         const PairingTranscript& transcript);
 
+// "4831-1920" of what a person has typed, with or without the dash; "" when it is no check code.
+std::string check_code_of(std::string_view typed);
+
 // What is kept of a join token's secret: 32 bytes, as secret as the token.
 std::string join_key(std::string_view secret, std::string_view ca_key_digest);
 

@@ -7,6 +7,7 @@
 #include "core/config_file.h"
 #include "core/csr.h"
 #include "core/hostname.h"
+#include "core/pairing_proof.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
 
@@ -32,6 +33,17 @@ Result<PairingRequest> load(const std::string& path) {
     auto request = value ? PairingRequest::from_json(*value) : Result<PairingRequest>(value.error());
     if (!request) return fail(Errc::io, fmt::format("{}: {}; remove it", path, request.error().text()));
     return request;
+}
+
+// Members of version 2; false: they make no sense.
+bool read_version_2(const json::Value& value, PairingRequest& request) {
+    if (value.find("pair_v") == nullptr) return true;
+    request.version = 2;
+    request.sas = value.text("sas");
+    request.dispatcher_serial = value.text("dispatcher_serial");
+    request.ca_digest = value.text("ca_digest");
+    return value.scalar("pair_v") == "2" &&
+           (request.sas.empty() || check_code_of(request.sas) == request.sas);
 }
 
 // An id becomes a part of a path.
@@ -60,7 +72,7 @@ Result<PairingRequest> PairingRequest::from_json(const json::Value& value) {
     if (parse_integer(value.scalar("agent_port"), 1, 65535, port))
         request.agent_port = static_cast<int>(port);
     if (!is_valid_reqid(request.id) || !is_valid_hostname(request.hostname) ||
-        request.csr.size() > max_csr_bytes) {
+        request.csr.size() > max_csr_bytes || !read_version_2(value, request)) {
         return fail(Errc::bad_request, "not a pairing request");
     }
     request.code = pairing_code(request.csr);  // never the stored one: it is what the operator compares
@@ -72,7 +84,19 @@ json::Value PairingRequest::to_json() const {
                         {"nonce", nonce}, {"received", received}, {"code", code}};
     if (agent_port != 0) object.push_back({"agent_port", agent_port});
     if (!lookup_by.empty()) object.push_back({"lookup_by", lookup_by});
+    if (version >= 2) {
+        object.push_back({"pair_v", version});
+        object.push_back({"sas", sas});
+        object.push_back({"dispatcher_serial", dispatcher_serial});
+        object.push_back({"ca_digest", ca_digest});
+    }
     return json::Value(std::move(object));
+}
+
+json::Value denied_answer(const PairingRequest& request, std::string_view reason) {
+    json::Object answer{{"status", "denied"}, {"reason", reason}};
+    if (request.version >= 2) answer.push_back({"pair_v", 2});
+    return json::Value(std::move(answer));
 }
 
 std::string PairingQueue::path(std::string_view id, std::string_view suffix) const {
@@ -104,12 +128,25 @@ Result<void> PairingQueue::require_listener() const {
 
 Result<void> PairingQueue::add(const PairingRequest& request, std::size_t limit, std::int64_t now) const {
     if (!is_valid_reqid(request.id)) return bad_id();
-    TRY(const auto waiting, list(now));
+    TRY(const auto waiting, list_all(now));
     if (waiting.size() >= limit) return fail(Errc::busy, "pairing queue full");
     return create_file_atomic(path(request.id, ".json"), json::dump(request.to_json()), 0600);
 }
 
+Result<void> PairingQueue::update(const PairingRequest& request) const {
+    if (!is_valid_reqid(request.id)) return bad_id();
+    const std::string file = path(request.id, ".json");
+    TRY_DO(load(file));
+    return write_file_atomic(file, json::dump(request.to_json()), 0600);
+}
+
 Result<std::vector<PairingRequest>> PairingQueue::list(std::int64_t now) const {
+    TRY(std::vector<PairingRequest> requests, list_all(now));
+    std::erase_if(requests, [](const PairingRequest& request) { return !request.is_revealed(); });
+    return requests;
+}
+
+Result<std::vector<PairingRequest>> PairingQueue::list_all(std::int64_t now) const {
     std::vector<PairingRequest> requests;
     const auto names = list_directory(directory_, max_files);
     if (!names && names.error().code == Errc::not_found) return requests;
@@ -140,7 +177,8 @@ Result<PairingRequest> PairingQueue::find(std::string_view id, std::int64_t now)
         fail(Errc::not_found, fmt::format("no pairing request '{}' is waiting; see list-requests", id));
     auto request = load(path(id, ".json"));
     if (!request && request.error().code == Errc::not_found) return unknown;
-    if (request && (request->id != id || has_expired(*request, now) || answer(id))) return unknown;
+    if (request && (request->id != id || has_expired(*request, now) || !request->is_revealed() || answer(id)))
+        return unknown;
     return request;
 }
 
@@ -152,8 +190,7 @@ Result<void> PairingQueue::stage_approval(FileSet& files, const PairingRequest& 
 
 Result<void> PairingQueue::deny(const PairingRequest& request, std::string_view reason) const {
     if (!is_valid_reqid(request.id)) return bad_id();
-    const json::Value answer(json::Object{{"status", "denied"}, {"reason", reason}});
-    return write_file_atomic(path(request.id, ".denied"), json::dump(answer), 0600);
+    return write_file_atomic(path(request.id, ".denied"), json::dump(denied_answer(request, reason)), 0600);
 }
 
 std::optional<json::Value> PairingQueue::answer(std::string_view id) const {

@@ -36,11 +36,20 @@ struct PairingRequest {
     std::string commit;             // version 2: hex; binds the agent to a nonce that it reveals later
     std::string sas;                // version 2, once revealed: "4831-1920"
     std::string dispatcher_serial;  // version 2: as told in the first answer
+    std::string ca_digest;          // likewise; SHA-256 of the CA's PEM text, hex
     std::optional<JoinProof> join;
+
+    // Nothing may be decided before an agent of version 2 has kept its commitment.
+    bool is_revealed() const { return version < 2 || !sas.empty(); }
+    // What an approval can rest on: "sas", or "legacy", which has no check code.
+    std::string_view trust() const { return version < 2 ? "legacy" : "sas"; }
 
     static Result<PairingRequest> from_json(const json::Value& value);
     json::Value to_json() const;
 };
+
+// The last answer to who is not paired.
+json::Value denied_answer(const PairingRequest& request, std::string_view reason);
 
 bool is_valid_reqid(std::string_view id);  // 8 to 32 lower-case hex digits
 
@@ -57,9 +66,11 @@ class PairingQueue {
 
     // Errc::busy when `limit` requests wait already. Call with the lock held.
     Result<void> add(const PairingRequest& request, std::size_t limit, std::int64_t now) const;
+    // Now that it is revealed; Errc::not_found when it is gone. Call with the lock held.
+    Result<void> update(const PairingRequest& request) const;
 
-    // What waits: not too old and not answered yet, oldest first. Broken files are left out (and dropped by
-    // drop_expired).
+    // What waits: revealed, not too old and not answered yet, oldest first. Broken files are left out (and
+    // dropped by drop_expired). Who is not revealed yet counts against the limit of add().
     Result<std::vector<PairingRequest>> list(std::int64_t now) const;
     Result<PairingRequest> find(std::string_view id, std::int64_t now) const;  // Errc::not_found
 
@@ -79,6 +90,7 @@ class PairingQueue {
     const std::string& directory() const { return directory_; }
 
   private:
+    Result<std::vector<PairingRequest>> list_all(std::int64_t now) const;
     std::string path(std::string_view id, std::string_view suffix) const;
     std::string directory_;
 };

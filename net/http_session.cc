@@ -68,12 +68,22 @@ asio::awaitable<Result<void>> HttpSession::handshake(std::chrono::seconds timeou
 }
 
 asio::awaitable<Result<HttpMessage>> HttpSession::read_request() {
+    const auto timeout = first_ ? request_timeout : idle_timeout;
+    std::function<void()> begun = [this] { deadline_.arm(request_timeout); };
+    co_return co_await read(timeout, std::move(begun));
+}
+
+asio::awaitable<Result<HttpMessage>> HttpSession::read_due_request(std::chrono::seconds timeout) {
+    co_return co_await read(timeout, nullptr);
+}
+
+asio::awaitable<Result<HttpMessage>> HttpSession::read(std::chrono::seconds timeout,
+                                                       std::function<void()> on_begin) {
     busy = false;
     if (listener_->stopping()) co_return fail(Errc::closed, "shutting down");
-    deadline_.arm(first_ ? request_timeout : idle_timeout);
+    deadline_.arm(timeout);
     first_ = false;
-    std::function<void()> begun = [this] { deadline_.arm(request_timeout); };
-    auto request = co_await http_.read(std::move(begun));
+    auto request = co_await http_.read(std::move(on_begin));
     deadline_.disarm();
     busy = true;
     if (!request) co_return late_or(std::move(request).error(), "the request");

@@ -71,6 +71,10 @@ class HttpSession final : public Session {
     // is stopping; bad_request "empty request" when it ended without sending anything.
     asio::awaitable<Result<HttpMessage>> read_request();
 
+    // A request that the peer must send now: `timeout` holds for the whole of it, the time before its first
+    // byte included.
+    asio::awaitable<Result<HttpMessage>> read_due_request(std::chrono::seconds timeout);
+
     // Sends one answer, with answer_timeout. `without_body`: to a HEAD request.
     asio::awaitable<Result<void>> answer(HttpAnswer answer, bool keep_alive, int minor_version = 0,
                                          bool without_body = false);
@@ -96,6 +100,7 @@ class HttpSession final : public Session {
 
   private:
     friend class BodyWriter;
+    asio::awaitable<Result<HttpMessage>> read(std::chrono::seconds timeout, std::function<void()> on_begin);
     asio::awaitable<Result<void>> answer_stream(HttpAnswer answer, bool keep_alive, int minor_version);
     asio::awaitable<Result<void>> send(std::string head, std::string body);
     Error late_or(Error error, std::string_view doing) const;

@@ -12,6 +12,7 @@
 
 #include "core/authority.h"
 #include "core/dispatcher_id.h"
+#include "core/pairing_messages.h"
 #include "core/serial_list.h"
 #include "core/timestamp.h"
 #include "test/core/crypto_fixture.h"

@@ -19,7 +19,7 @@
 #include "core/hostname.h"
 #include "core/json.h"
 #include "core/openssl_support.h"
-#include "core/pairing_approval.h"
+#include "core/pairing_messages.h"
 #include "core/utf8.h"
 #include "test/fuzz/crypto.h"
 #include "test/fuzz/harness.h"

@@ -9,7 +9,7 @@
 #include "core/host_result.h"
 #include "core/hostname.h"
 #include "core/json.h"
-#include "core/pairing_approval.h"
+#include "core/pairing_messages.h"
 #include "core/pairing_queue.h"
 #include "core/registry.h"
 #include "core/run_request.h"

@@ -1,0 +1,259 @@
+#include "net/pairing_session.h"
+
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "core/digest.h"
+#include "core/log.h"
+#include "core/pairing_messages.h"
+#include "core/pairing_proof.h"
+#include "core/timestamp.h"
+
+namespace ctrlexec {
+namespace {
+
+constexpr std::chrono::seconds queue_timeout{20};
+constexpr std::chrono::seconds reveal_timeout{20};
+// A thousand agents that join at once get their handshakes one after the other.
+constexpr std::chrono::seconds handshake_patience{30};
+// A queue on a file system without inotify (some network mounts) is looked at this often.
+constexpr std::chrono::seconds poll_interval{2};
+constexpr std::size_t max_stray_bytes = 64 * 1024;
+
+// Logging and JSON stay out of coroutines: g++ 12 miscompiles initializer lists there.
+void log_request(const PairingRequest& request) {
+    log_event(LogLevel::notice, "pair-request",
+              {{"CODE", request.code},
+               {"HOST", request.hostname},
+               {"PAIR_V", request.version < 2 ? "" : "2"},
+               {"PEER", request.ip},
+               {"REQID", request.id}});
+}
+
+void log_end(const PairingRequest& request, const std::string& outcome) {
+    log_event(LogLevel::notice, "pair-end",
+              {{"HOST", request.hostname}, {"OUTCOME", outcome}, {"REQID", request.id}});
+}
+
+void log_reject(const std::string& peer, const Error& why) {
+    log_event(LogLevel::notice, "pair-reject", {{"PEER", peer}, {"REASON", why.text()}});
+}
+
+void log_mismatch(const PairingRequest& request, const Error& why) {
+    log_event(LogLevel::warning, "pair-commit-mismatch",
+              {{"HOST", request.hostname},
+               {"PEER", request.ip},
+               {"REASON", why.text()},
+               {"REQID", request.id}});
+}
+
+HttpAnswer refusal(std::string_view reason) {
+    return json_answer(200, json::Object{{"status", "error"}, {"reason", reason}});
+}
+
+HttpAnswer denial(const PairingRequest& request, std::string_view reason) {
+    return json_answer(200, denied_answer(request, reason));
+}
+
+// The peer has sent something, but not what it should.
+bool is_malformed(const Error& error) {
+    return error.code == Errc::bad_request || error.code == Errc::too_large ||
+           error.code == Errc::too_many_headers || error.code == Errc::not_implemented ||
+           error.code == Errc::bad_version;
+}
+
+// What a refused agent hears; the first three kinds are worded for it, the rest is for our log.
+std::string reason_of(const Error& why) {
+    const bool is_for_peer =
+        why.code == Errc::denied || why.code == Errc::busy || why.code == Errc::exists;
+    return is_for_peer ? why.message : std::string("invalid request");
+}
+
+Result<void> check_policy(const DispatcherConfig& config, const PairingRequest& request) {
+    if (request.version < 2 && config.pairing_min != PairingMin::legacy)
+        return fail(Errc::denied, "pairing version 2 required");
+    if (!request.join && config.pairing_min == PairingMin::token)
+        return fail(Errc::denied, "join token required");
+    return success();
+}
+
+Result<void> take_offer(const PairingFace& face, PairingRequest& request) {
+    if (request.version < 2) return success();
+    if (!face.offer)
+        return fail(Errc::busy, "the dispatcher's certificate does not fit its CA", face.offer.error().text());
+    request.dispatcher_serial = face.offer->dispatcher_serial;
+    request.ca_digest = to_hex(sha256(face.offer->ca_pem));
+    return success();
+}
+
+// Ends when the agent hangs up. Nothing is expected from it any more; what it sends is read and dropped.
+asio::awaitable<void> watch_hang_up(std::shared_ptr<HttpSession> session, std::function<void()> on_gone) {
+    std::array<char, 1024> buffer{};
+    for (std::size_t total = 0; total < max_stray_bytes;) {
+        const auto n = co_await session->stream().read_some(asio::buffer(buffer));
+        if (!n || *n == 0) break;
+        total += *n;
+    }
+    on_gone();
+}
+
+}  // namespace
+
+asio::awaitable<void> PairingSession::run() {
+    if (const auto shaken = co_await session_->handshake(handshake_patience); !shaken) {
+        log_reject(session_->peer_ip(), shaken.error());
+        co_return;
+    }
+    auto admitted = co_await read_request();
+    if (admitted) admitted = co_await admit();
+    if (!admitted) {
+        Error why = std::move(admitted).error();
+        co_await refuse(std::move(why));
+        co_return;
+    }
+    if (request_.version < 2) log_request(request_);
+    bool there = co_await say_pending();
+    if (request_.version >= 2) there = there && co_await await_reveal();
+    if (request_.version < 2 || there) co_await await_operator(there);
+    co_await session_->goodbye();
+}
+
+asio::awaitable<Result<void>> PairingSession::read_request() {
+    CO_TRY(const HttpMessage message, co_await session_->read_request());
+    CO_TRY(request_, parse_pairing_body(message.body, config_->pairing_allow_cn_mismatch));
+    request_.id = new_reqid();
+    request_.ip = session_->peer_ip();
+    request_.received = iso8601(now_seconds());
+    co_return success();
+}
+
+asio::awaitable<Result<void>> PairingSession::admit() {
+    CO_TRY_DO(check_policy(*config_, request_));
+    CO_TRY_DO(take_offer(*face_, request_));
+    if (port_->is_blocked(request_.ip)) co_return fail(Errc::busy, "rate limited");
+    const auto limit = static_cast<std::size_t>(config_->pairing_max_queue);
+    std::function<Result<bool>()> enqueue = [queue = port_->queue, request = request_,
+                                             limit]() -> Result<bool> {
+        TRY(const FileLock lock, queue.lock());
+        queue.drop_expired(now_seconds());
+        TRY_DO(queue.add(request, limit, now_seconds()));
+        return true;
+    };
+    CO_TRY_DO(co_await offload<bool>(port_->runtime.pool(), queue_timeout, std::move(enqueue)));
+    co_return success();
+}
+
+asio::awaitable<void> PairingSession::refuse(Error why) {
+    const std::string& peer = session_->peer_ip();
+    log_reject(peer, why);
+    std::string reason = port_->is_blocked(peer) ? std::string("rate limited") : reason_of(why);
+    port_->count("refused", request_);
+    HttpAnswer answer = refusal(reason);
+    (void)co_await session_->answer(std::move(answer), false);
+    co_await session_->goodbye_unread();
+}
+
+asio::awaitable<bool> PairingSession::say_pending() {
+    const PairingOffer* offer = request_.version < 2 ? nullptr : &*face_->offer;
+    if (offer != nullptr) nonce_ = random_bytes(pairing_nonce_bytes);
+    HttpAnswer answer = json_answer(200, pending_answer(request_, offer, nonce_));
+    const auto said = co_await session_->answer(std::move(answer), true);
+    if (!said && request_.version >= 2) co_await end_unrevealed("gone", std::string());
+    co_return said.has_value();
+}
+
+// Until the agent has kept its commitment nobody can answer its request.
+asio::awaitable<bool> PairingSession::await_reveal() {
+    const auto message = co_await session_->read_due_request(reveal_timeout);
+    if (!message && !is_malformed(message.error())) {
+        const bool late = message.error().code == Errc::timed_out;
+        co_await end_unrevealed(late ? "denied" : "gone", late ? std::string("no reveal") : std::string());
+        co_return false;
+    }
+    auto sas = message && message->target == "/pair/reveal"
+                   ? check_reveal(request_, *face_->offer, nonce_, message->body)
+                   : Result<std::string>(fail(Errc::denied, "no reveal, but another request"));
+    if (!sas) {
+        log_mismatch(request_, sas.error());
+        port_->count_probe(request_.ip);
+        co_await end_unrevealed("mismatch", std::string("commitment mismatch"));
+        co_return false;
+    }
+    request_.sas = std::move(*sas);
+    std::function<Result<bool>()> show = [queue = port_->queue, request = request_]() -> Result<bool> {
+        TRY(const FileLock lock, queue.lock());
+        TRY_DO(queue.update(request));
+        return true;
+    };
+    const auto shown = co_await offload<bool>(port_->runtime.pool(), queue_timeout, std::move(show));
+    if (shown) log_request(request_);
+    if (!shown) co_await end_unrevealed("denied", std::string("the request is not in the queue any more"));
+    co_return shown.has_value();
+}
+
+// `reason` "": the agent is not there any more.
+asio::awaitable<void> PairingSession::end_unrevealed(std::string_view result, std::string reason) {
+    (void)co_await settle(std::string());
+    port_->count(result, request_);
+    log_end(request_, reason.empty() ? std::string(result) : reason);
+    if (reason.empty()) co_return;
+    HttpAnswer answer = denial(request_, reason);
+    (void)co_await session_->answer(std::move(answer), false);
+}
+
+asio::awaitable<void> PairingSession::await_operator(bool there) {
+    const auto wait = std::make_shared<PairingWait>(port_->runtime);
+    port_->waiting[request_.id] = wait;
+    wait->gone = !there;
+    std::function<void()> on_gone = [wait, session = session_] {
+        wait->gone = true;
+        wait->wake.cancel();
+        if (wait->answered) session->close();
+    };
+    const PairingEvents& events = port_->events;
+    if (there && events.requested) events.requested(request_);
+    if (there) port_->runtime.spawn(watch_hang_up(session_, std::move(on_gone)));
+    const std::string without_answer = co_await await_decision(wait);
+    port_->waiting.erase(request_.id);
+    const auto answer = co_await settle(without_answer);
+    std::string outcome = answer ? std::string(answer->text("status")) : answer.error().text();
+    if (outcome.empty()) outcome = "gone";
+    port_->count(answer ? std::string_view(outcome) : "gone", request_);
+    if (answer && !answer->is_null()) {
+        HttpAnswer second = json_answer(200, *answer);
+        const auto sent = co_await session_->answer(std::move(second), false);
+        wait->answered = true;
+        if (!sent || wait->gone) outcome += ", but the agent has hung up";
+    }
+    log_end(request_, outcome);
+    if (events.ended) events.ended(request_, outcome);
+}
+
+// The last look and the removal are one step under the queue's lock: an approval either comes before it and
+// is delivered, or finds no request any more.
+asio::awaitable<Result<json::Value>> PairingSession::settle(std::string reason_without_answer) {
+    std::function<Result<json::Value>()> work = [queue = port_->queue, request = request_,
+                                                 reason_without_answer]() -> Result<json::Value> {
+        TRY(const FileLock lock, queue.lock());
+        auto answer = queue.answer(request.id);
+        queue.drop(request.id);
+        if (answer) return std::move(*answer);
+        return reason_without_answer.empty() ? json::Value() : denied_answer(request, reason_without_answer);
+    };
+    co_return co_await offload<json::Value>(port_->runtime.pool(), queue_timeout, std::move(work));
+}
+
+// Waits for the operator; returns what to tell the agent when there is no answer, "" when it is not there any
+// more.
+asio::awaitable<std::string> PairingSession::await_decision(std::shared_ptr<PairingWait> wait) {
+    const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(pairing_lifetime);
+    for (;;) {
+        if (wait->gone || port_->queue.answer(request_.id)) co_return std::string();
+        if (std::chrono::steady_clock::now() >= give_up) co_return std::string("approval timeout");
+        wait->wake.expires_after(poll_interval);
+        std::error_code ignored;
+        co_await wait->wake.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+}
+
+}  // namespace ctrlexec

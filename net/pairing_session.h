@@ -1,0 +1,42 @@
+// One agent's conversation with the pairing port. docs/pairing-protocol.md
+#pragma once
+
+#include <asio/awaitable.hpp>
+#include <memory>
+#include <string>
+
+#include "core/pairing_queue.h"
+#include "core/result.h"
+#include "net/http_session.h"
+#include "net/pairing_port.h"
+
+namespace ctrlexec {
+
+class PairingSession {
+  public:
+    PairingSession(std::shared_ptr<PairingPort> port, std::shared_ptr<HttpSession> session)
+        : port_(std::move(port)), session_(std::move(session)), config_(port_->config), face_(port_->face) {}
+
+    // From the handshake to the goodbye.
+    asio::awaitable<void> run();
+
+  private:
+    asio::awaitable<Result<void>> read_request();
+    asio::awaitable<Result<void>> admit();
+    asio::awaitable<void> refuse(Error why);
+    asio::awaitable<bool> say_pending();
+    asio::awaitable<bool> await_reveal();
+    asio::awaitable<void> end_unrevealed(std::string_view result, std::string reason);
+    asio::awaitable<void> await_operator(bool there);
+    asio::awaitable<std::string> await_decision(std::shared_ptr<PairingWait> wait);
+    asio::awaitable<Result<json::Value>> settle(std::string reason_without_answer);
+
+    std::shared_ptr<PairingPort> port_;
+    std::shared_ptr<HttpSession> session_;
+    std::shared_ptr<const DispatcherConfig> config_;
+    std::shared_ptr<const PairingFace> face_;
+    PairingRequest request_;
+    std::string nonce_;  // ours, raw
+};
+
+}  // namespace ctrlexec
