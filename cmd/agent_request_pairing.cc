@@ -1,7 +1,8 @@
 // Usage: request-pairing --dispatcher HOST [--port N] [--background | --wait] [--timeout N] [--new-key]
+//                        [--ca-pin PIN]... [--join-token-file FILE]
 // Asks for a certificate, prints the code, waits for the operator. With --background only the request's id is
 // printed, as soon as the request is queued; a process in the background waits. Its exit codes: 0 stored, 2
-// timed out, 3 denied. With --wait it asks again until the operator has answered.
+// timed out, 3 denied, 4 approved, but pairing-confirm must follow (as in the foreground). With --wait it asks again until the operator has answered.
 #include <fmt/format.h>
 
 #include "cmd/background.h"
@@ -45,27 +46,31 @@ Result<PairingAttempt> read_options(const Invocation& call) {
     return attempt;
 }
 
-int in_foreground(const Invocation& call, const AgentConfig& config, PairingAttempt attempt) {
+int in_foreground(const Invocation& call, const AgentConfig& config, PairingAttempt attempt,
+                  const ProofSources& sources) {
     attempt.queued = print_queued;
-    if (call.has("--wait")) {
-        const auto paired = pair_waiting(call, config, std::move(attempt), nullptr);
-        if (!paired) return report_wait(call, paired.error());
-    } else if (const auto paired = pair_once(config, std::move(attempt)); !paired) {
-        return report(call, paired.error());
+    const bool wait = call.has("--wait");
+    const auto end = wait ? pair_waiting(call, config, std::move(attempt), sources, Asking::on_terminal, {})
+                          : pair_once(call, config, std::move(attempt), sources, Asking::on_terminal);
+    if (!end) return wait ? report_wait(call, end.error()) : report(call, end.error());
+    if (*end == PairingEnd::stored) {
+        print_paired(config);
+        return 0;
     }
-    print_paired(config);
-    return 0;
+    print_staged();
+    return exit_staged;
 }
 
-int in_background(const Invocation& call, const AgentConfig& config, PairingAttempt attempt) {
+int in_background(const Invocation& call, const AgentConfig& config, PairingAttempt attempt,
+                  const ProofSources& sources) {
     auto background = Background::start();
     if (!background) return report(call, background.error());
     if (background->is_parent()) return background->relay();
-    attempt.queued = [&](const std::string& reqid, const std::string&) { background->detach(reqid + "\n"); };
-    const auto paired = pair_once(config, std::move(attempt));
-    if (paired) return 0;
-    if (!background->detached()) return report(call, paired.error());
-    const Errc code = paired.error().code;
+    attempt.queued = [&](const QueuedRequest& request) { background->detach(request.reqid + "\n"); };
+    const auto end = pair_once(call, config, std::move(attempt), sources, Asking::never);
+    if (end) return *end == PairingEnd::stored ? 0 : exit_staged;
+    if (!background->detached()) return report(call, end.error());
+    const Errc code = end.error().code;
     return code == Errc::timed_out ? background_timed_out : code == Errc::denied ? background_denied : 1;
 }
 
@@ -77,8 +82,11 @@ int agent_request_pairing(const Invocation& call) {
     if (!attempt) return report(call, attempt.error());
     const auto config = AgentConfig::load(call.text("--config", default_agent_config));
     if (!config) return report(call, config.error());
-    if (call.has("--background")) return in_background(call, *config, std::move(*attempt));
-    return in_foreground(call, *config, std::move(*attempt));
+    const auto sources =
+        ProofSources::read(call.text("--ca-pin"), call.text("--join-token-file"), config->pair_trust);
+    if (!sources) return report(call, sources.error());
+    if (call.has("--background")) return in_background(call, *config, std::move(*attempt), *sources);
+    return in_foreground(call, *config, std::move(*attempt), *sources);
 }
 
 }  // namespace ctrlexec

@@ -128,9 +128,15 @@ constexpr std::array<OptionSpec, 1> maintain_options{{
     {"--all", "", "also those that do not need it yet"},
 }};
 
-constexpr std::array<OptionSpec, 6> request_options{{
+constexpr std::array<OptionSpec, 1> pairing_confirm_options{{
+    {"--discard", "", "drop the answer that waits, in place of storing it"},
+}};
+
+constexpr std::array<OptionSpec, 8> request_options{{
     {"--background", "", "print only the request's id, wait for the answer in a background process"},
+    {"--ca-pin", "PIN", "which CA its dispatcher has: sha256:…, as ca-pin prints it; may be repeated", true},
     {"--dispatcher", "HOST", "where the pairing listener runs (required)"},
+    {"--join-token-file", "FILE", "holds a join token, which approves the request"},
     {"--new-key", "", "make a new key although this agent is paired and has one"},
     {"--port", "N", "its port (default 7444)"},
     {"--timeout", "N", "seconds to wait for the operator, at most 600 (default 600; with --background 30)"},
@@ -161,7 +167,7 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 41> table{{
+constinit const std::array<Applet, 42> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, approve_options, dispatcher_approve},
     {dispatcher, "ca-info", "", "show the CA: fingerprint, SPKI pin, validity", "ca-info", 0, 0, false,
@@ -227,6 +233,8 @@ constinit const std::array<Applet, 41> table{{
      "disallow check-disk", 1, 1, false, no_options, agent_disallow},
     {agent, "dispatchers", "[remove ID]", "show the dispatchers that are trusted, or trust one no more",
      "dispatchers remove 5c1d0f6ab3e97824", 0, 2, false, json_options, agent_dispatchers},
+    {agent, "pairing-confirm", "CODE", "store the answer that waits for the dispatcher's check code",
+     "pairing-confirm 4831-1920", 0, 1, false, pairing_confirm_options, agent_pairing_confirm},
     {agent, "pairing-status", "", "say whether this agent is paired", "pairing-status", 0, 0, false,
      no_options, agent_pairing_status},
     {agent, "reload", "", "let the agent that serves here read its files again", "reload", 0, 0, false,

@@ -1,5 +1,7 @@
 #include "cmd/confirm.h"
 
+#include <poll.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -12,6 +14,16 @@ bool confirmed(const std::string& question) {
     char answer[16] = {};
     const bool answered = std::fgets(answer, sizeof answer, stdin) != nullptr;
     return answered && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+bool confirmed_on_terminal(const std::string& question, int seconds) {
+    ::tcflush(STDIN_FILENO, TCIFLUSH);
+    std::printf("%s [y/N] ", question.c_str());
+    std::fflush(stdout);
+    pollfd typed{STDIN_FILENO, POLLIN, 0};
+    if (::poll(&typed, 1, seconds * 1000) != 1) return false;
+    char answer[256] = {};
+    return ::read(STDIN_FILENO, answer, sizeof answer) > 1 && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 bool has_operator() {

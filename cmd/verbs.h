@@ -40,6 +40,7 @@ int agent_allow(const Invocation& call);
 int agent_config(const Invocation& call);
 int agent_disallow(const Invocation& call);
 int agent_dispatchers(const Invocation& call);
+int agent_pairing_confirm(const Invocation& call);
 int agent_pairing_status(const Invocation& call);
 int agent_reload(const Invocation& call);
 int agent_request_pairing(const Invocation& call);

@@ -12,7 +12,10 @@
 
 #include "core/digest.h"
 #include "core/file.h"
+#include "core/kept_request.h"
 #include "core/leftovers.h"
+#include "core/staged_pairing.h"
+#include "core/timestamp.h"
 #include "core/trusted_dispatchers.h"
 
 namespace ctrlexec {
@@ -25,7 +28,7 @@ constexpr std::int64_t leftover_age = 60;  // seconds: a request without --wait 
 struct Outcome {
     explicit Outcome(Runtime& runtime) : done(runtime.io(), asio::steady_timer::time_point::max()) {}
     asio::steady_timer done;
-    std::optional<Result<void>> result;
+    std::optional<Result<WaitedPairing>> result;
 };
 
 double random_chance() {
@@ -58,7 +61,8 @@ class Reasons {
 void remove_old_leftovers(const AgentConfig& config) {
     const std::string trusted = TrustedDispatchers::path_beside(config.dispatcher_serial_path);
     for (const std::string& path :
-         {config.key, config.cert, config.ca, config.dispatcher_serial_path, trusted}) {
+         {config.key, config.cert, config.ca, config.dispatcher_serial_path, trusted,
+          kept_request_path(config), staged_pairing_path(config)}) {
         (void)remove_leftovers(path, leftover_age);  // that they stay is no reason not to pair
     }
 }
@@ -70,7 +74,7 @@ Error already_asking(const std::string& path) {
                             path));
 }
 
-asio::awaitable<Result<void>> ask(Runtime& runtime, AgentConfig config, PairingWait wait) {
+asio::awaitable<Result<WaitedPairing>> ask(Runtime& runtime, AgentConfig config, PairingWait wait) {
     Reasons reasons(wait.waiting);
     CO_TRY_DO(check_writable(directory_of(config.cert)));
     const std::string lock_path = pairing_lock_path(config);
@@ -81,22 +85,38 @@ asio::awaitable<Result<void>> ask(Runtime& runtime, AgentConfig config, PairingW
         lock = FileLock::acquire(lock_path, FileLock::Wait::no);
     }
     if (!lock) co_return std::move(lock).error();
-    if (wait.settled && wait.settled()) co_return success();
+    WaitedPairing waited;
+    waited.lock.emplace(std::move(*lock));
+    if (wait.settled && wait.settled()) co_return std::move(waited);
     remove_old_leftovers(config);
     reasons.forget();
-    wait.attempt.spare = std::make_shared<PairingIdentity>();
     int failures = 0;
     const auto queued = wait.attempt.queued;
-    wait.attempt.queued = [&](const std::string& reqid, const std::string& code) {
+    wait.attempt.queued = [&](const QueuedRequest& request) {
         failures = 0;
         reasons.forget();
-        if (queued) queued(reqid, code);
+        if (queued) queued(request);
     };
     for (;;) {
+        if (wait.proofs) {
+            auto proofs = wait.proofs();
+            if (!proofs && proofs.error().code == Errc::not_found) {
+                reasons.note(proofs.error());
+                co_await pause(pairing_pause(wait, 1, random_chance()));
+                continue;
+            }
+            if (!proofs) co_return std::move(proofs).error();
+            wait.attempt.proofs = std::move(*proofs);
+        }
         PairingAttempt attempt = wait.attempt;
-        const auto paired = co_await request_pairing(runtime, config, std::move(attempt));
-        if (paired || !is_passing(paired.error().code)) co_return paired;
-        reasons.note(paired.error());
+        auto answer = co_await request_pairing(runtime, config, std::move(attempt));
+        if (answer) {
+            waited.pairing.emplace(std::move(*answer));
+            co_return std::move(waited);
+        }
+        if (!is_passing(answer.error().code)) co_return std::move(answer).error();
+        wait.attempt.again = true;  // it came so far that it has kept a request
+        reasons.note(answer.error());
         co_await pause(pairing_pause(wait, failures++, random_chance()));
     }
 }
@@ -137,7 +157,7 @@ bool is_passing(Errc code) {
     }
 }
 
-asio::awaitable<Result<void>> wait_for_pairing(Runtime& runtime, AgentConfig config, PairingWait wait) {
+asio::awaitable<Result<WaitedPairing>> wait_for_pairing(Runtime& runtime, AgentConfig config, PairingWait wait) {
     const auto outcome = std::make_shared<Outcome>(runtime);
     asio::signal_set signals(runtime.io(), SIGTERM, SIGINT);
     signals.async_wait([outcome](const std::error_code& error, int) {
@@ -151,7 +171,29 @@ asio::awaitable<Result<void>> wait_for_pairing(Runtime& runtime, AgentConfig con
     while (!outcome->result) {
         co_await outcome->done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
-    co_return *outcome->result;
+    co_return std::move(*outcome->result);
+}
+
+asio::awaitable<Result<void>> wait_for_confirmation(Runtime& runtime, AgentConfig config) {
+    bool stopped = false;
+    asio::signal_set signals(runtime.io(), SIGTERM, SIGINT);
+    asio::steady_timer timer(runtime.io());
+    signals.async_wait([&](const std::error_code& error, int) {
+        if (error) return;
+        stopped = true;
+        timer.cancel();
+    });
+    std::error_code ignored;
+    while (!stopped) {
+        const auto staged = load_staged_pairing(config, now_seconds());
+        if (file_exists(config.cert)) co_return success();
+        if (!staged && staged.error().code == Errc::not_found)
+            co_return fail(Errc::denied, "the answer of the dispatcher was discarded");
+        if (!staged) co_return staged.error();
+        timer.expires_after(lock_pause);
+        co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+    co_return fail(Errc::cancelled, "stopped before the check code was confirmed");
 }
 
 }  // namespace ctrlexec
