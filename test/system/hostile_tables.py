@@ -96,9 +96,6 @@ class Client(TlsClient):
             while self.recv_raw():
                 pass
 
-    def fileno(self):
-        return self._socket.fileno()
-
     def half_close(self):
         """An end without close_notify, as of a peer that died or of somebody who cuts the connection."""
         self._socket.shutdown(socket.SHUT_WR)

@@ -6,8 +6,10 @@ passes through a function of the attack: (session, message) -> what is sent on, 
 
 import contextlib
 import hashlib
+import select
 
 from pairing_v2 import V2Dispatcher, commitment, der_of, new_key_and_csr, openssl, pairing_code, sha256
+from processes import DEADLINE
 from wire import TlsClient, request
 
 
@@ -47,13 +49,19 @@ class Mitm(V2Dispatcher):
                 self.changed()
                 if session.real_first.get("pair_v", 1) >= 2:
                     self._forward(session, "/pair/reveal", self._reveals(session, session.reveal))
-            if session.real_first["status"] == "pending":
+            if session.real_first["status"] == "pending" and self._agent_waits(session):
                 session.real_last = session.client.read_answer().json
                 session.last = self._at_last(session, session.real_last)
                 session.send(session.last)
                 self.changed()
             with contextlib.suppress(OSError):
                 session.connection.recv(1)
+
+    @staticmethod
+    def _agent_waits(session):
+        """Until the dispatcher says something; False when the agent has hung up before."""
+        readable, _, _ = select.select([session.connection, session.client], [], [], DEADLINE)
+        return session.connection not in readable or session.client in readable
 
     @staticmethod
     def _forward(session, target, body):

@@ -103,6 +103,9 @@ class TlsClient:
         """The server's certificate, DER."""
         return self._tls.getpeercert(True)
 
+    def fileno(self):
+        return self._socket.fileno()
+
     def peer_has_read(self):
         """Whether nothing that was sent waits in the receive queue of the other end, on this machine (proc(5))."""
         def address(name):

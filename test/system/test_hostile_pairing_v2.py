@@ -1,0 +1,255 @@
+"""Broken and hostile messages of pairing version 2, at each step and on both sides: clear words, nothing stored."""
+
+import unittest
+
+import hostile_pairing_v2
+from deployment import Deployment
+from fast_forward import put_ahead
+from hostile_pairing import HOSTNAMES, PairingPort
+from hostile_pairing_v2 import COMMIT, FIRST, LAST, REQUESTS, REVEALS
+from hostile_tables import PortTable, Row, SlowCallers, SlowTable, tests_of, wait_without_peers
+from pairing_trials import Trial
+from pairing_v2 import Authority, JoinToken, V2Agent, V2Dispatcher, der_of
+from processes import poll
+
+DAY = 86_400
+
+
+class Listener(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.deployment = cls.enterClassContext(Deployment(pairing_max_queue=3, pairing_rate_limit="off"))
+        cls.daemon = cls.enterClassContext(cls.deployment.pairing_mode())
+        cls.port = PairingPort(cls.daemon.address, cls.good_request, cls.deployment.state / "pairing")
+        cls.good_request()
+        cls.quiet = wait_without_peers(cls.daemon)
+
+    @classmethod
+    def good_request(cls):
+        """A right request waits for the operator; when its agent hangs up it is dropped again."""
+        with V2Agent(cls.daemon.address, "web-00") as agent:
+            agent.ask()
+            agent.reveal()
+            cls.daemon.wait_log(f"^ACTION=pair-request .*REQID={agent.first['reqid']}$")
+        cls.daemon.wait_log(f"^ACTION=pair-end HOST=web-00 OUTCOME=gone REQID={agent.first['reqid']}$")
+
+
+def of_version_2(row):
+    """The same row with the members of version 2 in its request."""
+
+    def talk(port):
+        body = port.body
+        port.body = lambda **changes: body(pair_v=2, sas_commit=COMMIT, **changes)
+        try:
+            return row.talk(port)
+        finally:
+            port.body = body
+
+    return Row(row.name, talk, row.said, row.log)
+
+
+@tests_of(REQUESTS, REVEALS, [of_version_2(row) for row in HOSTNAMES])
+class DispatchersSide(PortTable, Listener):
+    def check(self, row):
+        super().check(row)
+        self.assertEqual(self.port.waiting(), [])
+        self.assertEqual(self.deployment.json("list-agents")["agents"], [])
+
+
+@tests_of(hostile_pairing_v2.SLOW)
+class SlowReveals(SlowTable, Listener):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        callers = SlowCallers(cls.port, hostile_pairing_v2.SLOW)
+        cls.good_request()
+        callers.watch()
+        cls.ends = callers.ends
+        cls.good_request()
+
+
+class AgentsSide(unittest.TestCase):
+    """The agent has said nothing of itself but a commitment, and stores nothing."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.deployment = cls.enterClassContext(Deployment(set_up=False))
+        cls.authority = Authority(cls.deployment.directory / "authority")
+
+    def check(self, step, answer, word):
+        with V2Dispatcher(self.deployment.directory, authority=self.authority, **{step: answer}) as dispatcher:
+            with Trial(self.deployment, "tofu", dispatcher.address, ca=self.authority.der) as trial:
+                trial.end()
+                self.assertNotIn(trial.process.returncode, (0, 4), trial.text)
+                self.assertGreater(trial.process.returncode, 0, trial.text)
+                self.assertEqual(trial.stored, [])
+                self.assertEqual([path.name for path in trial.agent.directory.glob(".pairing-staged*")], [])
+                self.assertIn(word, trial.text)
+                self.assertNotIn("\x1b", trial.text)
+                self.assertNotRegex(trial.text, "(?i)internal error|terminate|exception")
+                if step == "first":
+                    self.assertIsNone(dispatcher.sessions[0].reveal)
+
+
+def add(step, name, answer, word):
+    setattr(AgentsSide, f"test_{step}_answer_with_{name}".replace(" ", "_").replace(",", ""),
+            lambda self: self.check(step, answer, word))
+
+
+for each_step, rows in (("first", FIRST), ("last", LAST)):
+    for each_name, (each_answer, each_word) in rows.items():
+        add(each_step, each_name, each_answer, each_word)
+
+
+class HangUps(unittest.TestCase):
+    def test_dispatcher_that_closes_at_each_step(self):
+        with Deployment(set_up=False) as deployment:
+            authority = Authority(deployment.directory / "authority")
+
+            def close(session, _):
+                session.connection.close()
+                raise ConnectionResetError
+
+            def half(session, _):
+                session.send(hostile_pairing_v2.HALF)
+                raise ConnectionResetError
+
+            for step in ("first", "last"):
+                for how in (close, half):
+                    with self.subTest(f"{step} {how.__name__}"):
+                        with V2Dispatcher(deployment.directory, authority=authority, **{step: how}) as dispatcher:
+                            with Trial(deployment, "tofu", dispatcher.address, ca=authority.der) as trial:
+                                self.assertEqual(trial.end(), 1, trial.text)
+                                self.assertEqual(trial.stored, [])
+                                self.assertRegex(trial.text, "did not come|closed")
+
+
+class Clocks(unittest.TestCase):
+    """One side is a day off."""
+
+    def setUp(self):
+        self.deployment = self.enterContext(Deployment())
+        self.ca = der_of((self.deployment.ca / "ca.crt").read_text())
+
+    def test_token_expires_by_the_dispatchers_clock(self):
+        with self.deployment.pairing_mode() as listener:
+            token = self.deployment.dispatcher("join-token", "create", "--ttl", "1h", "--uses", "3").stdout.decode()
+            with V2Agent(listener.address, "web-01", token) as first:
+                certificate = first.pair()
+            put_ahead(listener.pid, 2 * 3600)
+            with V2Agent(listener.address, "web-02", token) as late:
+                self.assertEqual(late.ask(), {"status": "error", "reason": "join token expired"})
+            listener.wait_log(f"ACTION=join-refuse .*HOST=web-02 KID={JoinToken.parse(token).kid} .*expired")
+            with first.retry() as again:
+                self.assertEqual(again.pair(), certificate, "an answer that was lost is given again for a day")
+
+    def with_agent(self, seconds, approve=True):
+        """(exit code, text, what is stored) of an agent whose clock is so much ahead."""
+        with self.deployment.pairing_mode() as listener:
+            import threading
+
+            from pairing_mitm import Mitm
+
+            reached, go = threading.Event(), threading.Event()
+
+            def first(_, answer):
+                reached.set()
+                go.wait(40)
+                return answer
+
+            with Mitm(self.deployment.directory, listener.address, first=first,
+                      identity=(self.deployment.ca / "ctrl-exec.crt", self.deployment.ca / "ctrl-exec.key")) as relay:
+                with Trial(self.deployment, "tofu", relay.address) as trial:
+                    self.assertTrue(reached.wait(40), trial.text)
+                    put_ahead(trial.process.pid, seconds)
+                    go.set()
+                    if approve:
+                        self.deployment.dispatcher("approve", self.deployment.wait_request(trial.name)["id"])
+                    return trial.end(), trial.text, trial.stored
+
+    def test_agent_a_day_ahead(self):
+        status, text, _ = self.with_agent(DAY)
+        self.assertEqual(status, 0, text)
+
+    def test_agent_ten_days_behind_names_both_times(self):
+        status, text, stored = self.with_agent(-10 * DAY, approve=False)
+        self.assertEqual((status, stored), (1, []), text)
+        self.assertRegex(text, r"valid from 20\d\d-\d\d-\d\dT.*clock here says 20\d\d-\d\d-\d\dT")
+
+    def test_agent_two_years_ahead_names_both_times(self):
+        status, text, stored = self.with_agent(2 * 365 * DAY, approve=False)
+        self.assertEqual((status, stored), (1, []), text)
+        self.assertRegex(text, r"valid from 20\d\d-\d\d-\d\dT.*clock here says 20\d\d-\d\d-\d\dT")
+
+
+class TokenFiles(unittest.TestCase):
+    """A token that cannot be read: said before anything is sent, and no part of it repeated."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.deployment = cls.enterClassContext(Deployment())
+        cls.listener = cls.enterClassContext(cls.deployment.pairing_mode())
+        cls.token = cls.deployment.dispatcher("join-token", "create").stdout.decode().strip()
+
+    def refused(self, *words, environment=None):
+        agent = self.deployment.agent(f"web-{id(words)}")
+        done = agent.command("request-pairing", "--dispatcher", self.listener.address, *words, check=None,
+                             environment=environment)
+        text = (done.stdout + done.stderr).decode(errors="replace")
+        self.assertIn(done.returncode, (1, 2, 78), text)
+        self.assertNotIn(self.token.split("_")[2], text)
+        self.assertEqual([each for each in (agent.certificate, agent.key, agent.ca) if each.exists()], [])
+        return text
+
+    def file(self, data, permissions=0o600):
+        path = self.deployment.directory / "token"
+        path.unlink(missing_ok=True)
+        path.write_bytes(data)
+        path.chmod(permissions)
+        return path
+
+    def test_files(self):
+        good = self.token.encode()
+        for name, data in {"empty": b"", "blank": b"\n\n", "another text": b"hello\n", "cut off": good[:-10],
+                           "too long": good + b"0", "two tokens": good + b"\n" + good, "binary": bytes(range(256)) * 8,
+                           "a megabyte": good + b" " * (1 << 20), "a NUL": good + b"\0",
+                           "another version": good.replace(b"cej2_", b"cej3_"),
+                           "the secret in small letters": good.lower() + b"x"}.items():
+            with self.subTest(name):
+                path = self.file(data)
+                self.assertIn(str(path), self.refused("--join-token-file", path))
+                text = self.refused(environment=self.deployment.environment(JOIN_TOKEN_FILE=str(path)))
+                self.assertRegex(text, f"{path}|JOIN_TOKEN_FILE")
+
+    def test_no_file(self):
+        for path in (self.deployment.directory / "none", self.deployment.directory, "/dev/null", "/nonexistent/x"):
+            with self.subTest(path):
+                self.assertIn(str(path), self.refused("--join-token-file", path))
+
+    def test_variable(self):
+        for value in ("nonsense", self.token[:-1], self.token + self.token):
+            with self.subTest(value[:10]):
+                text = self.refused(environment=self.deployment.environment(JOIN_TOKEN=value))
+                self.assertIn("JOIN_TOKEN", text)
+
+    def test_pins(self):
+        for value in ("", "sha256:", "sha256:00", "sha1:" + "0" * 40, "0" * 64, "sha256:" + "g" * 64, "\x1b[2J"):
+            with self.subTest(value):
+                text = self.refused("--ca-pin", value)
+                self.assertNotIn("\x1b", text)
+        self.assertIn("CTRL_EXEC_CA_PIN", self.refused(environment=self.deployment.environment(CTRL_EXEC_CA_PIN="x")))
+
+    def test_pin_and_token_that_differ(self):
+        text = self.refused("--ca-pin", "sha256:" + "0" * 64, "--join-token-file", self.file(self.token.encode()))
+        self.assertIn("pin", text)
+
+    def test_nothing_was_asked(self):
+        self.assertNotIn("ACTION=pair-request", self.listener.log)
+        poll("tokens are unused", lambda: {each["used"] for each in self.deployment.json("join-token", "list")["tokens"]}
+             == {0})
+
+
+del Listener  # it has no tests of its own
+
+if __name__ == "__main__":
+    unittest.main()
