@@ -23,9 +23,9 @@ struct Harness {
 const Harness harnesses[] = {
     {"auth_policy", fuzz_auth_policy}, {"certificate", fuzz_certificate},
     {"config", fuzz_config},           {"csr", fuzz_csr},
-    {"job_files", fuzz_job_files},     {"ring_file", fuzz_ring_file},
-    {"serial_list", fuzz_serial_list}, {"target", fuzz_target},
-    {"wire_json", fuzz_wire_json},
+    {"job_files", fuzz_job_files},     {"pairing", fuzz_pairing},
+    {"ring_file", fuzz_ring_file},     {"serial_list", fuzz_serial_list},
+    {"target", fuzz_target},           {"wire_json", fuzz_wire_json},
 };
 
 std::set<std::string> all_names() {

@@ -17,6 +17,7 @@ int fuzz_config(const std::uint8_t* data, std::size_t size);
 int fuzz_csr(const std::uint8_t* data, std::size_t size);
 int fuzz_http_parser(const std::uint8_t* data, std::size_t size);
 int fuzz_job_files(const std::uint8_t* data, std::size_t size);
+int fuzz_pairing(const std::uint8_t* data, std::size_t size);
 int fuzz_ring_file(const std::uint8_t* data, std::size_t size);
 int fuzz_serial_list(const std::uint8_t* data, std::size_t size);
 int fuzz_target(const std::uint8_t* data, std::size_t size);
