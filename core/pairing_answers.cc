@@ -88,7 +88,8 @@ Result<void> check_pin(const PairingProofs& proofs, const Certificate& leaf, con
                                                   found.text(),
                                                   proofs.token ? "the join token" : "--ca-pin names", somebody));
     }
-    if (!proofs.token && leaf.common_name() != dispatcher_name) {
+    // With a token too: an agent of the same fleet has it, and a certificate of the same CA.
+    if (leaf.common_name() != dispatcher_name) {
         return bad(fmt::format("the TLS server's certificate is of the pinned CA, but for '{}', not a "
                                "dispatcher's",
                                printable(leaf.common_name())));

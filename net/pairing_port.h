@@ -35,8 +35,8 @@ struct PairingFace {
 };
 
 // One request that waits for the operator.
-struct PairingWait {
-    explicit PairingWait(Runtime& runtime) : wake(runtime.io()) {}
+struct HeldRequest {
+    explicit HeldRequest(Runtime& runtime) : wake(runtime.io()) {}
     asio::steady_timer wake;
     bool gone = false;      // the agent has hung up
     bool answered = false;  // with the operator's word: then hanging up is all that is left to it
@@ -61,7 +61,7 @@ struct PairingPort {
     // Joins are signed one after the other, and a thousand that come at once must not fill the worker
     // threads: they take turns here.
     std::shared_ptr<AnswerGate> joins;
-    std::map<std::string, std::shared_ptr<PairingWait>> waiting;  // by request id
+    std::map<std::string, std::shared_ptr<HeldRequest>> waiting;  // by request id
 };
 
 }  // namespace ctrlexec

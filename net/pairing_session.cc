@@ -202,7 +202,7 @@ asio::awaitable<void> PairingSession::end_unrevealed(std::string_view result, st
 }
 
 asio::awaitable<void> PairingSession::await_operator(bool there) {
-    const auto wait = std::make_shared<PairingWait>(port_->runtime);
+    const auto wait = std::make_shared<HeldRequest>(port_->runtime);
     port_->waiting[request_.id] = wait;
     wait->gone = !there;
     std::function<void()> on_gone = [wait, session = session_] {
@@ -245,7 +245,7 @@ asio::awaitable<Result<json::Value>> PairingSession::settle(std::string reason_w
 
 // Waits for the operator; returns what to tell the agent when there is no answer, "" when it is not there any
 // more.
-asio::awaitable<std::string> PairingSession::await_decision(std::shared_ptr<PairingWait> wait) {
+asio::awaitable<std::string> PairingSession::await_decision(std::shared_ptr<HeldRequest> wait) {
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(pairing_lifetime);
     for (;;) {
         if (wait->gone || port_->queue.answer(request_.id)) co_return std::string();

@@ -28,7 +28,7 @@ class PairingSession {
     asio::awaitable<bool> await_reveal();
     asio::awaitable<void> end_unrevealed(std::string_view result, std::string reason);
     asio::awaitable<void> await_operator(bool there);
-    asio::awaitable<std::string> await_decision(std::shared_ptr<PairingWait> wait);
+    asio::awaitable<std::string> await_decision(std::shared_ptr<HeldRequest> wait);
     asio::awaitable<Result<json::Value>> settle(std::string reason_without_answer);
 
     std::shared_ptr<PairingPort> port_;

@@ -61,8 +61,9 @@ PairingQuestion make_question(const Certificate& authority) {
     const PrivateKey key = taken(PrivateKey::from_pem(kept.key_pem, "key"));
     kept.csr_pem = taken(CertificateRequest::create(key, std::string(name))).to_pem();
     PairingProofs proofs;
-    proofs.token = JoinToken{"0123456789abcdef", std::string(join_secret_bytes, 's'),
-                             CaPin{digest_of(authority.spki_der())}};
+    proofs.token = std::make_shared<JoinToken>(JoinToken{"0123456789abcdef",
+                                                         std::string(join_secret_bytes, 's'),
+                                                         CaPin{digest_of(authority.spki_der())}});
     proofs.pins.push_back(proofs.token->pin);
     return taken(PairingQuestion::create(std::string(name), kept, proofs));
 }
