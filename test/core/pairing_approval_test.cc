@@ -304,8 +304,8 @@ TEST_CASE("a pairing body of an old or a newer agent becomes a request") {
     json::Value newer = body_of(csr);
     newer.set("agent_port", "7000");
     newer.set("lookup_by", "ip");
-    newer.set("pair_v", 2);
-    newer.set("join", json::Object{{"kid", "x"}});
+    newer.set("colour", "green");
+    newer.set("shades", json::Object{{"dark", "x"}});
     const auto request = parse_pairing_body(json::dump(newer), false);
     REQUIRE(request);
     CHECK(request->agent_port == 7000);
