@@ -9,8 +9,8 @@
 #include "core/digest.h"
 #include "core/dispatcher_id.h"
 #include "core/dispatcher_identity.h"
+#include "core/join_redemption.h"
 #include "core/log.h"
-#include "core/revocation.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
 
@@ -23,7 +23,8 @@ Result<void> check_offer(const PairingRequest& request, const Certificate& autho
     if (request.version < 2 || (request.dispatcher_serial == dispatcher.serial() &&
                                 request.ca_digest == to_hex(sha256(authority.to_pem()))))
         return success();
-    return fail(Errc::busy, "the dispatcher's certificate has changed since the agent asked; let it ask again");
+    return fail(Errc::busy,
+                "the dispatcher's certificate has changed since the agent asked; let it ask again");
 }
 
 Result<void> check_sas(const PairingRequest& request, const std::string& sas) {
@@ -37,10 +38,11 @@ Result<void> check_sas(const PairingRequest& request, const std::string& sas) {
     if (equal_constant_time(sas, request.sas)) return success();
     log_event(LogLevel::warning, "pair-sas-mismatch",
               {{"HOST", request.hostname}, {"PEER", request.ip}, {"REQID", request.id}});
-    return fail(Errc::denied,
-                fmt::format("that is not the check code of {}: if the agent shows it, somebody stands between "
-                            "it and this dispatcher; deny the request, unless it was a typing error",
-                            request.hostname));
+    return fail(
+        Errc::denied,
+        fmt::format("that is not the check code of {}: if the agent shows it, somebody stands between "
+                    "it and this dispatcher; deny the request, unless it was a typing error",
+                    request.hostname));
 }
 
 AgentRecord make_record(const PairingRequest& request, const Certificate& certificate,
@@ -60,29 +62,12 @@ AgentRecord make_record(const PairingRequest& request, const Certificate& certif
     return record;
 }
 
-// The agent that has the name now. A record that cannot be read is in the way too, without a serial.
-std::optional<AgentRecord> find_registered(const Registry& registry, const std::string& hostname) {
-    auto record = registry.find(hostname);
-    if (record) return std::move(*record);
-    if (record.error().code == Errc::not_found) return std::nullopt;
-    AgentRecord unreadable;
-    unreadable.hostname = hostname;
-    return unreadable;
-}
-
 Error would_replace(const AgentRecord& agent) {
     return fail(
         Errc::exists,
         fmt::format("an agent '{}' is registered already (paired {}); if this one shall take its place, "
                     "approve it with --replace (in pairing-mode: r): the old certificate is then revoked",
                     agent.hostname, agent.paired.empty() ? "-" : printable(agent.paired)));
-}
-
-Result<void> revoke_replaced(const DispatcherConfig& config, const AgentRecord& agent, std::int64_t now) {
-    if (agent.certificate_serial.empty()) return success();
-    TRY_DO(revoke_serial(config.ca_dir + "/revoked-serials", agent.certificate_serial,
-                         fmt::format("{}, replaced {}", agent.hostname, iso8601(now))));
-    return success();
 }
 
 json::Value approved_answer(const PairingRequest& request, const Certificate& certificate,
@@ -101,17 +86,18 @@ json::Value approved_answer(const PairingRequest& request, const Certificate& ce
 }  // namespace
 
 std::string Approval::trust_text() const {
-    if (trust == "sas")
-        return fmt::format("The check code matched. To confirm on the agent: ctrl-exec-agent pairing-confirm {}",
-                           sas);
-    if (trust == "unchecked")
+    if (agent.trust == "sas")
+        return fmt::format(
+            "The check code matched. To confirm on the agent: ctrl-exec-agent pairing-confirm {}", sas);
+    if (agent.trust == "unchecked")
         return fmt::format(
             "NOT CHECKED: nobody compared the check code, so this may be another machine that asked in {}'s "
             "name. The agent must show {}; if it does not, unpair {} at once.",
             agent.hostname, sas, agent.hostname);
-    return fmt::format("NOT CHECKED: {} speaks the first version of pairing, which proves the dispatcher to the "
-                       "agent in no way.",
-                       agent.hostname);
+    return fmt::format(
+        "NOT CHECKED: {} speaks the first version of pairing, which proves the dispatcher to the "
+        "agent in no way.",
+        agent.hostname);
 }
 
 std::string Approval::text() const {
@@ -147,7 +133,7 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     approval.agent = make_record(request, certificate, dispatcher.serial(), options, now);
     approval.serial = certificate.serial();
     approval.sas = request.sas;
-    approval.trust = request.version < 2 ? "legacy" : options.sas.empty() ? "unchecked" : "sas";
+    approval.agent.trust = request.version < 2 ? "legacy" : options.sas.empty() ? "unchecked" : "sas";
     approval.replaced = registered.has_value();
     if (registered) approval.replaced_serial = registered->certificate_serial;
 
@@ -164,7 +150,7 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
                {"PEER", request.ip},
                {"REQID", request.id},
                {"SERIAL", approval.serial},
-               {"TRUST", approval.trust}});
+               {"TRUST", approval.agent.trust}});
     return approval;
 }
 

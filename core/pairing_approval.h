@@ -23,7 +23,6 @@ struct ApprovalOptions {
 struct Approval {
     AgentRecord agent;
     std::string serial;           // of the new certificate
-    std::string trust;            // "sas": the check code was right; "unchecked", "legacy"
     std::string sas;              // the agent's check code, "" in version 1
     bool replaced = false;        // an agent of that name was registered before
     std::string replaced_serial;  // of its certificate, which is revoked now; "" when it was not recorded

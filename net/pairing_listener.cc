@@ -100,8 +100,8 @@ asio::awaitable<void> PairingListener::run() {
 
 asio::awaitable<void> PairingListener::session(asio::ip::tcp::socket socket, std::string peer_ip) {
     auto stream = std::make_unique<TlsStream>(std::move(socket), port_->face->tls);
-    const auto session = std::make_shared<HttpSession>(listener_, std::move(stream), std::move(peer_ip),
-                                                       request_limits);
+    const auto session =
+        std::make_shared<HttpSession>(listener_, std::move(stream), std::move(peer_ip), request_limits);
     PairingSession conversation(port_, session);
     co_await conversation.run();
 }

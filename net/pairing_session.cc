@@ -4,69 +4,29 @@
 #include <asio/use_awaitable.hpp>
 
 #include "core/digest.h"
-#include "core/log.h"
+#include "core/join_redemption.h"
 #include "core/pairing_messages.h"
 #include "core/pairing_proof.h"
 #include "core/timestamp.h"
+#include "net/pairing_words.h"
 
 namespace ctrlexec {
 namespace {
 
 constexpr std::chrono::seconds queue_timeout{20};
 constexpr std::chrono::seconds reveal_timeout{20};
+constexpr std::chrono::seconds join_timeout{60};
 // A thousand agents that join at once get their handshakes one after the other.
-constexpr std::chrono::seconds handshake_patience{30};
+constexpr std::chrono::seconds handshake_patience{15};
 // A queue on a file system without inotify (some network mounts) is looked at this often.
 constexpr std::chrono::seconds poll_interval{2};
 constexpr std::size_t max_stray_bytes = 64 * 1024;
-
-// Logging and JSON stay out of coroutines: g++ 12 miscompiles initializer lists there.
-void log_request(const PairingRequest& request) {
-    log_event(LogLevel::notice, "pair-request",
-              {{"CODE", request.code},
-               {"HOST", request.hostname},
-               {"PAIR_V", request.version < 2 ? "" : "2"},
-               {"PEER", request.ip},
-               {"REQID", request.id}});
-}
-
-void log_end(const PairingRequest& request, const std::string& outcome) {
-    log_event(LogLevel::notice, "pair-end",
-              {{"HOST", request.hostname}, {"OUTCOME", outcome}, {"REQID", request.id}});
-}
-
-void log_reject(const std::string& peer, const Error& why) {
-    log_event(LogLevel::notice, "pair-reject", {{"PEER", peer}, {"REASON", why.text()}});
-}
-
-void log_mismatch(const PairingRequest& request, const Error& why) {
-    log_event(LogLevel::warning, "pair-commit-mismatch",
-              {{"HOST", request.hostname},
-               {"PEER", request.ip},
-               {"REASON", why.text()},
-               {"REQID", request.id}});
-}
-
-HttpAnswer refusal(std::string_view reason) {
-    return json_answer(200, json::Object{{"status", "error"}, {"reason", reason}});
-}
-
-HttpAnswer denial(const PairingRequest& request, std::string_view reason) {
-    return json_answer(200, denied_answer(request, reason));
-}
 
 // The peer has sent something, but not what it should.
 bool is_malformed(const Error& error) {
     return error.code == Errc::bad_request || error.code == Errc::too_large ||
            error.code == Errc::too_many_headers || error.code == Errc::not_implemented ||
            error.code == Errc::bad_version;
-}
-
-// What a refused agent hears; the first three kinds are worded for it, the rest is for our log.
-std::string reason_of(const Error& why) {
-    const bool is_for_peer =
-        why.code == Errc::denied || why.code == Errc::busy || why.code == Errc::exists;
-    return is_for_peer ? why.message : std::string("invalid request");
 }
 
 Result<void> check_policy(const DispatcherConfig& config, const PairingRequest& request) {
@@ -80,7 +40,8 @@ Result<void> check_policy(const DispatcherConfig& config, const PairingRequest& 
 Result<void> take_offer(const PairingFace& face, PairingRequest& request) {
     if (request.version < 2) return success();
     if (!face.offer)
-        return fail(Errc::busy, "the dispatcher's certificate does not fit its CA", face.offer.error().text());
+        return fail(Errc::busy, "the dispatcher's certificate does not fit its CA",
+                    face.offer.error().text());
     request.dispatcher_serial = face.offer->dispatcher_serial;
     request.ca_digest = to_hex(sha256(face.offer->ca_pem));
     return success();
@@ -112,10 +73,25 @@ asio::awaitable<void> PairingSession::run() {
         co_return;
     }
     if (request_.version < 2) log_request(request_);
-    bool there = co_await say_pending();
-    if (request_.version >= 2) there = there && co_await await_reveal();
-    if (request_.version < 2 || there) co_await await_operator(there);
+    const bool told = co_await say_pending();
+    if (request_.version < 2) {
+        co_await await_operator(told);
+    } else if (told) {
+        co_await go_on();
+    }
     co_await session_->goodbye();
+}
+
+// Version 2, after the first answer.
+asio::awaitable<void> PairingSession::go_on() {
+    const bool revealed = co_await await_reveal();
+    if (!revealed) co_return;
+    if (request_.join) {
+        co_await join();
+        co_return;
+    }
+    const bool shown = co_await show();
+    if (shown) co_await await_operator(true);
 }
 
 asio::awaitable<Result<void>> PairingSession::read_request() {
@@ -130,7 +106,22 @@ asio::awaitable<Result<void>> PairingSession::read_request() {
 asio::awaitable<Result<void>> PairingSession::admit() {
     CO_TRY_DO(check_policy(*config_, request_));
     CO_TRY_DO(take_offer(*face_, request_));
+    if (request_.join) co_return co_await check_token();
     if (port_->is_blocked(request_.ip)) co_return fail(Errc::busy, "rate limited");
+    co_return co_await enqueue();
+}
+
+asio::awaitable<Result<void>> PairingSession::check_token() {
+    std::function<Result<bool>()> check = [config = config_, face = face_,
+                                           request = request_]() -> Result<bool> {
+        TRY_DO(check_join(*config, request, *face->offer, now_seconds()));
+        return true;
+    };
+    CO_TRY_DO(co_await offload<bool>(port_->runtime.pool(), queue_timeout, std::move(check)));
+    co_return success();
+}
+
+asio::awaitable<Result<void>> PairingSession::enqueue() {
     const auto limit = static_cast<std::size_t>(config_->pairing_max_queue);
     std::function<Result<bool>()> enqueue = [queue = port_->queue, request = request_,
                                              limit]() -> Result<bool> {
@@ -145,8 +136,10 @@ asio::awaitable<Result<void>> PairingSession::admit() {
 
 asio::awaitable<void> PairingSession::refuse(Error why) {
     const std::string& peer = session_->peer_ip();
-    log_reject(peer, why);
-    std::string reason = port_->is_blocked(peer) ? std::string("rate limited") : reason_of(why);
+    std::string reason = reason_of(why, request_.join.has_value());
+    if (port_->is_blocked(peer)) reason = "rate limited";
+    log_refusal(peer, request_, why);
+    if (request_.join && why.code == Errc::denied) port_->count_probe(peer);
     port_->count("refused", request_);
     HttpAnswer answer = refusal(reason);
     (void)co_await session_->answer(std::move(answer), false);
@@ -165,9 +158,10 @@ asio::awaitable<bool> PairingSession::say_pending() {
 // Until the agent has kept its commitment nobody can answer its request.
 asio::awaitable<bool> PairingSession::await_reveal() {
     const auto message = co_await session_->read_due_request(reveal_timeout);
-    if (!message && !is_malformed(message.error())) {
+    if (!message && (session_->http().idle() || !is_malformed(message.error()))) {
         const bool late = message.error().code == Errc::timed_out;
-        co_await end_unrevealed(late ? "denied" : "gone", late ? std::string("no reveal") : std::string());
+        std::string reason = late ? "no reveal" : "";
+        co_await end_unrevealed(late ? "denied" : "gone", std::move(reason));
         co_return false;
     }
     auto sas = message && message->target == "/pair/reveal"
@@ -180,6 +174,10 @@ asio::awaitable<bool> PairingSession::await_reveal() {
         co_return false;
     }
     request_.sas = std::move(*sas);
+    co_return true;
+}
+
+asio::awaitable<bool> PairingSession::show() {
     std::function<Result<bool>()> show = [queue = port_->queue, request = request_]() -> Result<bool> {
         TRY(const FileLock lock, queue.lock());
         TRY_DO(queue.update(request));
@@ -191,9 +189,30 @@ asio::awaitable<bool> PairingSession::await_reveal() {
     co_return shown.has_value();
 }
 
+// The token is the operator's word. Checked, consumed, signed and registered in one step.
+asio::awaitable<void> PairingSession::join() {
+    AnswerGate::Turn turn(port_->joins);
+    co_await turn.enter(1);
+    std::function<Result<Joined>()> redeem = [config = config_, face = face_, request = request_] {
+        return redeem_join(*config, request, *face->offer, now_seconds());
+    };
+    auto joined = co_await offload<Joined>(port_->runtime.pool(), join_timeout, std::move(redeem));
+    turn.leave();
+    if (!joined) {
+        log_refusal(request_.ip, request_, joined.error());
+        if (joined.error().code == Errc::denied) port_->count_probe(request_.ip);
+    }
+    port_->count(joined ? "joined" : "refused", request_);
+    HttpAnswer answer = joined ? json_answer(200, joined->answer) : late_refusal(request_, joined.error());
+    const auto sent = co_await session_->answer(std::move(answer), false);
+    std::string outcome = joined ? "joined" : joined.error().message;
+    if (!sent) outcome += ", but the agent has hung up";
+    if (port_->events.ended) port_->events.ended(request_, outcome);
+}
+
 // `reason` "": the agent is not there any more.
 asio::awaitable<void> PairingSession::end_unrevealed(std::string_view result, std::string reason) {
-    (void)co_await settle(std::string());
+    if (!request_.join) (void)co_await settle(std::string());
     port_->count(result, request_);
     log_end(request_, reason.empty() ? std::string(result) : reason);
     if (reason.empty()) co_return;

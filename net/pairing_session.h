@@ -21,11 +21,16 @@ class PairingSession {
     asio::awaitable<void> run();
 
   private:
+    asio::awaitable<void> go_on();
     asio::awaitable<Result<void>> read_request();
     asio::awaitable<Result<void>> admit();
+    asio::awaitable<Result<void>> check_token();
+    asio::awaitable<Result<void>> enqueue();
     asio::awaitable<void> refuse(Error why);
     asio::awaitable<bool> say_pending();
     asio::awaitable<bool> await_reveal();
+    asio::awaitable<bool> show();
+    asio::awaitable<void> join();
     asio::awaitable<void> end_unrevealed(std::string_view result, std::string reason);
     asio::awaitable<void> await_operator(bool there);
     asio::awaitable<std::string> await_decision(std::shared_ptr<HeldRequest> wait);
