@@ -151,6 +151,16 @@ constexpr std::array<OptionSpec, 5> token_options{{
     {"--scripts", "LIST", "which scripts: names with * and ?"},
 }};
 
+constexpr std::array<OptionSpec, 7> join_token_options{{
+    {"--from", "LIST", "create: only for agents that come from these addresses and prefixes", true},
+    {"--hosts", "GLOB", "create: only for host names that match"},
+    {"--out", "FILE", "create: write the token to a new file (default standard output)"},
+    {"--replace", "", "create: also in the place of a registered agent, whose certificate is revoked"},
+    {"--tag", "KEY=VALUE", "create: give it to the agents; may be repeated", true},
+    {"--ttl", "TIME", "create: valid so long: 30m, 12h, 30d, at most 365d (default 1h)"},
+    {"--uses", "N", "create: good for so many agents, at most 100000 (default 1)"},
+}};
+
 constexpr std::array<OptionSpec, 1> container_options{{
     {"--config", "FILE", "configuration file (default that of the role)"},
 }};
@@ -167,11 +177,13 @@ constexpr std::array<OptionSpec, 1> healthcheck_options{{
 constexpr std::span<const OptionSpec> no_options;
 
 // One row a verb; sorted, so that a double entry shows.
-constinit const std::array<Applet, 42> table{{
+constinit const std::array<Applet, 44> table{{
     {dispatcher, "approve", "ID", "approve a waiting pairing request", "approve 00c9845e0001ab42", 1, 1,
      false, approve_options, dispatcher_approve},
     {dispatcher, "ca-info", "", "show the CA: fingerprint, SPKI pin, validity", "ca-info", 0, 0, false,
      no_options, dispatcher_ca_info},
+    {dispatcher, "ca-pin", "", "show the CA's pin, and the command of an agent that knows it", "ca-pin", 0, 0,
+     false, no_options, dispatcher_ca_pin},
     {dispatcher, "cancel", "REQID [HOST[:PORT]...]", "have the script of a run ended",
      "cancel b50b5826213a74c8", 1, -1, false, no_options, dispatcher_cancel},
     {dispatcher, "config", "show", "show each setting, and where it comes from", "config show", 1, 1, false,
@@ -186,6 +198,10 @@ constinit const std::array<Applet, 42> table{{
      "export-ca-key --out ca-key.pem", 0, 0, false, export_options, dispatcher_export_ca_key},
     {dispatcher, "import-ca-key", "FILE", "put the CA's key back from a backup", "import-ca-key ca-key.pem",
      1, 1, false, import_options, dispatcher_import_ca_key},
+    {dispatcher, "join-token", "create|list|revoke [KID]",
+     "make, list or revoke tokens that agents join with",
+     "join-token create --ttl 1h --uses 20 --hosts 'web-*'", 1, 2, false, join_token_options,
+     dispatcher_join_token},
     {dispatcher, "list-agents", "", "list the registered agents", "list-agents", 0, 0, false, no_options,
      dispatcher_list_agents},
     {dispatcher, "list-groups", "", "list the groups of hosts", "list-groups", 0, 0, false, no_options,

@@ -1,6 +1,8 @@
 // Usage: list-agents
-// HOSTNAME, IP, PAIRED, CERT EXPIRY, DAYS LEFT of every registered agent.
+// HOSTNAME, IP, PAIRED, CERT EXPIRY, DAYS LEFT, TRUST of every registered agent.
 #include <fmt/format.h>
+
+#include <algorithm>
 
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
@@ -13,6 +15,7 @@ namespace {
 
 json::Value with_days(const AgentRecord& agent, std::int64_t now) {
     json::Value object = agent.to_json();
+    object.set("trust", agent.trust_text());
     if (const auto days = agent.days_left(now)) object.set("days_left", *days);
     return object;
 }
@@ -33,9 +36,14 @@ int dispatcher_list_agents(const Invocation& call) {
     } else {
         std::vector<std::vector<std::string>> rows;
         for (const auto& agent : listing->agents)
-            rows.push_back(
-                {agent.hostname, agent.ip, agent.paired, agent.expiry, days_text(agent.days_left(now))});
-        print_out(format_table({"HOSTNAME", "IP", "PAIRED", "CERT EXPIRY", "DAYS LEFT"}, rows));
+            rows.push_back({agent.hostname, agent.ip, agent.paired, agent.expiry,
+                            days_text(agent.days_left(now)), std::string(agent.trust_text())});
+        print_out(format_table({"HOSTNAME", "IP", "PAIRED", "CERT EXPIRY", "DAYS LEFT", "TRUST"}, rows));
+        if (std::ranges::any_of(listing->agents,
+                                [](const AgentRecord& agent) { return agent.trust_text() == "legacy"; }))
+            print_error_line(
+                "legacy: paired with the first protocol; the dispatcher was not authenticated to the agent, "
+                "see docs/trust.md");
     }
     for (const auto& problem : listing->problems)
         print_error_line(fmt::format("{}: {}", call.program, problem));

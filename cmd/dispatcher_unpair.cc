@@ -6,8 +6,10 @@
 #include "cmd/print.h"
 #include "cmd/revoke.h"
 #include "cmd/verbs.h"
+#include "core/join_redemption.h"
 #include "core/log.h"
 #include "core/registry.h"
+#include "core/timestamp.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -26,6 +28,9 @@ int dispatcher_unpair(const Invocation& call) {
         if (!done) return report(call, done.error());
         revoked = done->serial;
     }
+    // Else its request would still get its certificate from the join token that it came with.
+    if (const auto withdrawn = withdraw_redemption(*config, *record, now_seconds()); !withdrawn)
+        return report(call, withdrawn.error());
     if (const auto removed = registry.remove(record->hostname); !removed)
         return report(call, removed.error());
     log_event(LogLevel::notice, "unpair", {{"HOST", record->hostname}});

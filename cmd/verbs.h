@@ -7,6 +7,7 @@ namespace ctrlexec {
 
 int dispatcher_approve(const Invocation& call);
 int dispatcher_ca_info(const Invocation& call);
+int dispatcher_ca_pin(const Invocation& call);
 int dispatcher_cancel(const Invocation& call);
 int dispatcher_config(const Invocation& call);
 int dispatcher_deny(const Invocation& call);
@@ -14,6 +15,7 @@ int dispatcher_discover(const Invocation& call);
 int dispatcher_edit_agent(const Invocation& call);
 int dispatcher_export_ca_key(const Invocation& call);
 int dispatcher_import_ca_key(const Invocation& call);
+int dispatcher_join_token(const Invocation& call);
 int dispatcher_list_agents(const Invocation& call);
 int dispatcher_list_groups(const Invocation& call);
 int dispatcher_list_locks(const Invocation& call);

@@ -22,6 +22,14 @@ Tags tags_of(const json::Value& answer) {
     return tags;
 }
 
+Tags with_assigned(Tags said, const Tags& assigned) {
+    std::erase_if(said, [&](const auto& tag) {
+        return std::ranges::any_of(assigned, [&](const auto& other) { return other.first == tag.first; });
+    });
+    said.insert(said.end(), assigned.begin(), assigned.end());
+    return said;
+}
+
 json::Value tags_json(const Tags& tags) {
     json::Object object;
     for (const auto& [key, value] : tags) object.push_back({key, value});

@@ -14,6 +14,8 @@ namespace ctrlexec {
 // The member "tags" of an agent's answer. An agent may send anything: what is more than a few tags, or long,
 // is left out.
 Tags tags_of(const json::Value& answer);
+// What the agent says, where nothing was assigned to it under that key.
+Tags with_assigned(Tags said, const Tags& assigned);
 json::Value tags_json(const Tags& tags);  // what that member was
 
 class TagCache {

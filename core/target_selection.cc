@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <set>
 
+#include "core/file.h"
 #include "core/glob.h"
 #include "core/registry.h"
+#include "core/tag_cache.h"
 #include "core/tag_store.h"
 #include "core/utf8.h"
 
@@ -25,6 +27,18 @@ Result<Words> parse_excluded(std::string_view list) {
         list.remove_prefix(std::min(comma + 1, list.size()));
     }
     return words;
+}
+
+// Those that came with a join token hold from the start, whether or not the agent was ever asked.
+Result<void> add_assigned_tags(const DispatcherConfig& config, Inventory& inventory) {
+    if (!file_exists(config.join_tokens_dir())) return success();  // then nobody has any
+    TRY(auto listing, Registry(config.agents_dir()).list());
+    for (const auto& agent : listing.agents) {
+        if (agent.tags.empty()) continue;
+        Tags& tags = inventory.tags[agent.hostname];
+        tags = with_assigned(std::move(tags), agent.tags);
+    }
+    return success();
 }
 
 // The words that `word` stands for: those of a group, else itself.
@@ -244,6 +258,7 @@ Result<Inventory> Inventory::load(const DispatcherConfig& config, const TargetSe
     }
     if (any(Kind::tag)) {
         TRY(inventory.tags, TagStore(config).load());
+        TRY_DO(add_assigned_tags(config, inventory));
     }
     return inventory;
 }

@@ -6,6 +6,7 @@
 #include "core/dispatcher_identity.h"
 #include "core/file.h"
 #include "core/log.h"
+#include "core/tag_cache.h"
 #include "net/agent_client.h"
 #include "net/auth_hook.h"
 #include "net/dispatcher_tls.h"
@@ -333,8 +334,23 @@ asio::awaitable<void> Dispatch::ping(std::vector<Target> targets, std::string re
     co_await each(targets, std::move(work));
 }
 
+namespace {
+
+// Of a registered agent: check_identity has seen to it that it is the one that answers.
+Tags assigned_tags(const Result<Destination>& destination) {
+    return destination && destination->agent ? destination->agent->tags : Tags();
+}
+
+// Everybody who reads the answer, the policy of the API among them, goes by what the operator has assigned.
+void assign_tags(json::Value& answer, const Tags& assigned) {
+    answer.set("tags", tags_json(with_assigned(tags_of(answer), assigned)));
+}
+
+}  // namespace
+
 asio::awaitable<DiscoveryResult> Dispatch::discover_one(std::string host, Result<Destination> address) const {
     const auto start = Clock::now();
+    const Tags assigned = assigned_tags(address);
     AgentQuestion question;
     question.method = "GET";
     question.path = "/capabilities";
@@ -342,6 +358,7 @@ asio::awaitable<DiscoveryResult> Dispatch::discover_one(std::string host, Result
     const auto body = co_await exchange(std::move(address), std::move(question));
     DiscoveryResult result = result_of<DiscoveryResult>(body);
     result.host = std::move(host);
+    if (result.ok() && !assigned.empty()) assign_tags(result.answer, assigned);
     result.rtt = milliseconds_since(start);
     log_result(result);
     co_return result;

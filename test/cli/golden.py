@@ -11,7 +11,7 @@
 A command is a line for sh, started in a new directory that holds copies of test/cli/fixture/, and in set-up/ a CA and a
 dispatcher's certificate of it. The program's names are first in PATH. A line `\\` says that the line before it has no
 line end. In files, <DIR> stands for the directory and <NOW> for the present time. In expectations <DIR>, <DATE>,
-<TOKEN>, <HASH>, <SERIAL>, <DAYS>, <REQID>, <PORT>, <RTT> and <VERSION> stand for what differs from run to run; a value that the
+<JOIN-TOKEN>, <TOKEN>, <HASH>, <SERIAL>, <DAYS>, <REQID>, <PORT>, <RTT> and <VERSION> stand for what differs from run to run; a value that the
 case or the fixture itself wrote is expected as written, small numbers of <DAYS>
 excepted.
 
@@ -36,11 +36,12 @@ TIMEOUT = 60  # seconds, for one command
 NO_LINE_END = "\\"
 
 PLACEHOLDERS = [
+    ("<JOIN-TOKEN>", r"\bcej2_[0-9a-f]{16}_[A-Z2-7]{32}_[0-9a-f]{64}\b"),
     ("<TOKEN>", r"\bce_[A-Za-z0-9_-]{43}"),
     ("<HASH>", r"\b[0-9a-f]{64}\b"),
     ("<DATE>", r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"),  # ISO 8601
     ("<DATE>", r"\b[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4} GMT\b"),  # OpenSSL's
-    ("<DAYS>", r"(?<=\"days_left\":)-?\d+|(?m:(?<= GMT  )-?\d+$|(?<=<DATE>  )-?\d+$)"),
+    ("<DAYS>", r"(?<=\"days_left\":)-?\d+|(?m:(?<= GMT  )-?\d+(?:$| +(?=[a-z]+$))|(?<=<DATE>  )-?\d+(?:$| +(?=[a-z]+$)))"),
     ("<SERIAL>", r"\b[0-9a-fA-F]{32}\b"),
     ("<REQID>", r"\b[0-9a-f]{16}\b"),
     ("<RTT>", r"\b\d+ms\b"),

@@ -64,3 +64,10 @@ TEST_CASE("a full tag cache forgets what is too old, else the oldest host") {
     CHECK(cache.size() == 2);
     CHECK(cache.find("new", start) != nullptr);
 }
+
+TEST_CASE("what was assigned goes over what the agent says") {
+    const Tags said{{"env", "dev"}, {"role", "web"}};
+    CHECK(with_assigned(said, {{"env", "prod"}}) == Tags{{"role", "web"}, {"env", "prod"}});
+    CHECK(with_assigned(said, {}) == said);
+    CHECK(tags_json({{"a", "1"}}).scalar("a") == "1");
+}
