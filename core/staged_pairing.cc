@@ -43,16 +43,18 @@ Result<StagedPairing> load_staged_pairing(const AgentConfig& config, std::int64_
     pairing.reqid = file.text("reqid");
     pairing.sas = file.text("sas");
     pairing.version = 2;
+    const Error unusable = fail(Errc::config, path + " holds no answer that could be confirmed");
     const auto at = parse_iso8601(file.text("staged"));
-    if (!at || pairing.sas.size() != 9 || !is_valid_dispatcher_id(pairing.dispatcher_id) ||
-        !is_valid_reqid(pairing.reqid) || !check_pairing(pairing, *at))
-        return fail(Errc::config, path + " holds no answer that could be confirmed");
-    if (pairing.hostname != config.hostname)
-        return fail(Errc::config, path + ": the answer is for another host name");
+    if (!at) return unusable;
     staged.until = *at + staged_lifetime;
     // A clock that was set back must not make it last.
     if (now >= staged.until || now < *at - staged_lifetime)
         return fail(Errc::timed_out, "nobody has confirmed the check code within an hour; ask again");
+    if (pairing.sas.size() != 9 || !is_valid_dispatcher_id(pairing.dispatcher_id) ||
+        !is_valid_reqid(pairing.reqid) || !check_pairing(pairing, *at))
+        return unusable;
+    if (pairing.hostname != config.hostname)
+        return fail(Errc::config, path + ": the answer is for another host name");
     return staged;
 }
 
