@@ -107,7 +107,8 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     config.pairing = static_cast<HostedPairing>(hosted);
     TRY(const std::size_t lowest, file.choice("pairing_min", 0, {"legacy", "v2", "token"}));
     config.pairing_min = static_cast<PairingMin>(lowest);
-    TRY(config.pairing_rate_limit, read_rate_limit(file, "pairing_rate_limit", config.pairing_rate_limit));
+    TRY(config.pairing_rate_limit,
+        read_optional_rate_limit(file, "pairing_rate_limit", *config.pairing_rate_limit));
     if (file.is_set("timeout")) TRY_DO(file.integer("timeout", 0, 1, 86400));
     file.rename("timeout", "read_timeout");
     TRY(config.read_timeout, file.integer("read_timeout", config.read_timeout, 1, 86400));
@@ -133,11 +134,7 @@ Result<DispatcherConfig> DispatcherConfig::load(const std::string& path) {
     TRY(config.api_max_connections,
         file.integer("api_max_connections", config.api_max_connections, 1, 1'000'000));
     TRY(config.api_max_dispatches, file.integer("api_max_dispatches", config.api_max_dispatches, 1, 100'000));
-    if (file.text("api_rate_limit") == "off") {
-        config.api_rate_limit.reset();
-    } else {
-        TRY(config.api_rate_limit, read_rate_limit(file, "api_rate_limit", *config.api_rate_limit));
-    }
+    TRY(config.api_rate_limit, read_optional_rate_limit(file, "api_rate_limit", *config.api_rate_limit));
     TRY(config.api_cors_origins, read_origins(file));
     TRY(config.shutdown_grace, file.integer("shutdown_grace", config.shutdown_grace, 0, 3600));
     TRY(config.log_format, read_log_format(file));

@@ -41,7 +41,9 @@ struct DispatcherConfig {
     HostedPairing pairing = HostedPairing::tokens;
     PairingMin pairing_min = PairingMin::legacy;
     // Of join tokens that are refused and commitments that are not kept, by address.
-    RateLimit pairing_rate_limit{10, std::chrono::seconds(600), std::chrono::seconds(3600)};
+    // Nothing: off.
+    std::optional<RateLimit> pairing_rate_limit =
+        RateLimit{10, std::chrono::seconds(600), std::chrono::seconds(3600)};
     int read_timeout = 60;               // seconds to wait for a script
     int connect_timeout = 10;            // seconds for name, connection and handshake each
     int max_parallel = 256;              // agents talked to at the same time

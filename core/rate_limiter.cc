@@ -57,6 +57,13 @@ Result<RateLimit> read_rate_limit(const ConfigFile& file, std::string_view key, 
     return limit;
 }
 
+Result<std::optional<RateLimit>> read_optional_rate_limit(const ConfigFile& file, std::string_view key,
+                                                          RateLimit fallback) {
+    if (file.text(key) == "off") return std::optional<RateLimit>();
+    TRY(const RateLimit limit, read_rate_limit(file, key, fallback));
+    return std::optional<RateLimit>(limit);
+}
+
 std::string rate_limit_key(const std::string& ip) {
     in6_addr address{};
     if (::inet_pton(AF_INET6, ip.c_str(), &address) != 1) return ip;

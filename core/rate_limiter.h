@@ -36,6 +36,10 @@ struct RateLimit {
 // The key of that name, `fallback` when it is not set. The error names file and key.
 Result<RateLimit> read_rate_limit(const ConfigFile& file, std::string_view key, RateLimit fallback);
 
+// The same; nothing when the key says "off".
+Result<std::optional<RateLimit>> read_optional_rate_limit(const ConfigFile& file, std::string_view key,
+                                                          RateLimit fallback);
+
 class RateLimiter {
   public:
     using Time = std::chrono::steady_clock::time_point;

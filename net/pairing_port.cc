@@ -20,7 +20,8 @@ PairingPort::PairingPort(Runtime& loop, const DispatcherConfig& settings, Pairin
       config(std::make_shared<const DispatcherConfig>(settings)),
       queue(settings.pairing_dir()),
       events(std::move(listeners)),
-      probes(settings.pairing_rate_limit, settings.pairing_rate_limit, true),
+      probes(settings.pairing_rate_limit.value_or(RateLimit{}),
+             settings.pairing_rate_limit.value_or(RateLimit{}), settings.pairing_rate_limit.has_value()),
       joins(std::make_shared<AnswerGate>(loop.io().get_executor(),
                                          joins_at_a_time * AnswerGate::free_for_each, join_patience)) {}
 
