@@ -2,7 +2,8 @@
 //                        [--ca-pin PIN]... [--join-token-file FILE]
 // Asks for a certificate, prints the code, waits for the operator. With --background only the request's id is
 // printed, as soon as the request is queued; a process in the background waits. Its exit codes: 0 stored, 2
-// timed out, 3 denied, 4 approved, but pairing-confirm must follow (as in the foreground). With --wait it asks again until the operator has answered.
+// timed out, 3 denied, 4 approved, but pairing-confirm must follow (as in the foreground). With --wait it
+// asks again until the operator has answered.
 #include <fmt/format.h>
 
 #include "cmd/background.h"

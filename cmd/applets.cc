@@ -91,10 +91,11 @@ constexpr std::array<OptionSpec, 3> setup_ca_options{{
     {"--key-type", "TYPE", "ecdsa or rsa (default from the configuration)"},
 }};
 
-constexpr std::array<OptionSpec, 3> approve_options{{
+constexpr std::array<OptionSpec, 4> approve_options{{
     {"--agent-port", "N", "the port the agent serves at (default what it said)"},
     {"--lookup-by", "HOW", "ip or hostname: how it is found (default what it said)"},
     {"--replace", "", "it takes the place of the registered agent of its name, whose certificate is revoked"},
+    {"--sas", "CODE", "the check code that the agent shows, 4831-1920; refused when it is not the request's"},
 }};
 
 constexpr std::array<OptionSpec, 4> edit_options{{

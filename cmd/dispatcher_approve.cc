@@ -1,7 +1,7 @@
-// Usage: approve ID [--replace] [--agent-port N] [--lookup-by ip|hostname]
+// Usage: approve ID [--sas CODE] [--replace] [--agent-port N] [--lookup-by ip|hostname]
 // Signs the request, registers the agent, and leaves the answer for the listener that holds the agent's
 // connection. A registered agent of the same name is replaced, and its certificate revoked, only with
-// --replace; on a terminal that is asked.
+// --replace; on a terminal that is asked. Without --sas it says what nobody has checked.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -11,7 +11,9 @@
 #include "cmd/print.h"
 #include "cmd/verbs.h"
 #include "core/pairing_approval.h"
+#include "core/pairing_proof.h"
 #include "core/timestamp.h"
+#include "core/utf8.h"
 
 namespace ctrlexec {
 namespace {
@@ -23,6 +25,13 @@ Result<ApprovalOptions> options_of(const Invocation& call) {
     options.agent_port = port.value_or(0);
     TRY(const auto lookup, lookup_option(call));
     options.lookup_by = lookup.value_or("");
+    const std::string typed = call.text("--sas");
+    options.sas = check_code_of(typed);
+    if (call.has("--sas") && options.sas.empty()) {
+        return fail(Errc::usage,
+                    fmt::format("--sas: '{}' is no check code; it has 8 digits, such as 4831-1920",
+                                printable(typed.substr(0, 60))));
+    }
     return options;
 }
 
@@ -52,6 +61,11 @@ int dispatcher_approve(const Invocation& call) {
         return 0;
     }
     print_out(approval->text() + "\n");
+    if (approval->is_checked()) {
+        print_out(approval->trust_text() + "\n");
+    } else {
+        print_error_line(approval->trust_text());
+    }
     return 0;
 }
 

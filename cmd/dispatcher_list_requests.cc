@@ -1,5 +1,6 @@
 // Usage: list-requests
-// ID, HOSTNAME, IP, CODE, RECEIVED of every pairing request that waits.
+// ID, HOSTNAME, IP, CODE, RECEIVED, TRUST of every pairing request that waits. Never the check code: who can
+// copy it does not compare it.
 #include "cmd/dispatcher_context.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
@@ -15,13 +16,26 @@ int dispatcher_list_requests(const Invocation& call) {
     if (!requests) return report(call, requests.error());
     if (call.has("--json")) {
         json::Array array;
-        for (const auto& request : *requests) array.push_back(request.to_json());
+        for (const auto& request : *requests) {
+            json::Value entry = request.to_json();
+            entry.set("trust", request.trust());
+            array.push_back(std::move(entry));
+        }
         print_out(json::dump(json::Object{{"ok", 1}, {"requests", std::move(array)}}) + "\n");
         return 0;
     }
     std::vector<std::vector<std::string>> rows;
-    for (const auto& r : *requests) rows.push_back({r.id, r.hostname, r.ip, r.code, r.received});
-    print_out(format_table({"ID", "HOSTNAME", "IP", "CODE", "RECEIVED"}, rows));
+    bool has_legacy = false;
+    for (const auto& r : *requests) {
+        rows.push_back({r.id, r.hostname, r.ip, r.code, r.received, std::string(r.trust())});
+        has_legacy = has_legacy || r.version < 2;
+    }
+    print_out(format_table({"ID", "HOSTNAME", "IP", "CODE", "RECEIVED", "TRUST"}, rows));
+    if (has_legacy) {
+        print_out(
+            "legacy: pairs with the first protocol; the dispatcher is not authenticated to the agent, see "
+            "docs/trust.md\n");
+    }
     return 0;
 }
 

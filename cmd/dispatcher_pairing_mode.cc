@@ -28,39 +28,44 @@ void print_now(const std::string& text) {
 
 PairingEvents announce() {
     PairingEvents events;
-    events.requested = [](const PairingRequest& request) { print_now(announcement(request)); };
+    events.requested = [](const PairingRequest& request) { print_now(announcement(request, false)); };
     events.ended = [](const PairingRequest& request, const std::string& outcome) {
         print_now(ending(request, outcome));
     };
     return events;
 }
 
-Result<std::string> approve(const DispatcherConfig& config, const std::string& id) {
-    TRY(const Approval approval, approve_pairing(config, id, now_seconds()));
-    return approval.text();
+Result<std::string> approve(const DispatcherConfig& config, const PairingRequest& request,
+                            const ApprovalOptions& options) {
+    TRY(const Approval approval, approve_pairing(config, request.id, now_seconds(), options));
+    // Of the first version it was said when the request came.
+    return request.version < 2 ? approval.text() : approval.text() + "\n" + approval.trust_text();
 }
 
-Result<std::string> approve_replacing(const DispatcherConfig& config, const std::string& id) {
-    ApprovalOptions options;
-    options.replace = true;
-    TRY(const Approval approval, approve_pairing(config, id, now_seconds(), options));
-    return approval.text();
-}
-
-Result<std::string> deny(const DispatcherConfig& config, const std::string& id) {
-    TRY(const PairingRequest request, deny_pairing(config, id, now_seconds()));
+Result<std::string> deny(const DispatcherConfig& config, const PairingRequest& request) {
+    TRY_DO(deny_pairing(config, request.id, now_seconds()));
     return denial_text(request);
 }
 
 // Signing and fsync take their time: on a worker.
-using Decision = Result<std::string> (*)(const DispatcherConfig&, const std::string&);
-asio::awaitable<void> decide(Runtime& runtime, const DispatcherConfig& config, PairingPrompt& prompt,
-                             PairingRequest request, Decision decision) {
-    std::function<Result<std::string>()> work = [config, id = request.id, decision] {
-        return decision(config, id);
-    };
+asio::awaitable<void> decide(Runtime& runtime, PairingPrompt& prompt, PairingRequest request,
+                             std::function<Result<std::string>()> work) {
     const auto text = co_await offload<std::string>(runtime.pool(), decision_timeout, std::move(work));
     prompt.decided(request, text.has_value(), text ? *text : text.error().text());
+}
+
+PairingPrompt::Actions actions_of(Runtime& runtime, const DispatcherConfig& config, PairingPrompt*& prompt,
+                                  std::function<void()> quit) {
+    PairingPrompt::Actions actions;
+    actions.approve = [&](const PairingRequest& request, const ApprovalOptions& options) {
+        runtime.spawn(
+            decide(runtime, *prompt, request, [=, &config] { return approve(config, request, options); }));
+    };
+    actions.deny = [&](const PairingRequest& request) {
+        runtime.spawn(decide(runtime, *prompt, request, [=, &config] { return deny(config, request); }));
+    };
+    actions.quit = std::move(quit);
+    return actions;
 }
 
 asio::awaitable<void> converse(Runtime& runtime, PairingPrompt& prompt, PairingMode& mode) {
@@ -81,19 +86,8 @@ int dispatcher_pairing_mode(const Invocation& call) {
 
     Runtime runtime;
     std::unique_ptr<PairingMode> mode;
-    PairingPrompt::Actions actions;
     PairingPrompt* asking = nullptr;
-    actions.approve = [&](const PairingRequest& request) {
-        runtime.spawn(decide(runtime, *config, *asking, request, approve));
-    };
-    actions.replace = [&](const PairingRequest& request) {
-        runtime.spawn(decide(runtime, *config, *asking, request, approve_replacing));
-    };
-    actions.deny = [&](const PairingRequest& request) {
-        runtime.spawn(decide(runtime, *config, *asking, request, deny));
-    };
-    actions.quit = [&] { mode->stop(); };
-    PairingPrompt prompt(std::move(actions));
+    PairingPrompt prompt(actions_of(runtime, *config, asking, [&] { mode->stop(); }));
     asking = &prompt;
     PairingEvents events = announce();
     if (interactive) {

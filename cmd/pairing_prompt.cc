@@ -7,6 +7,7 @@
 
 #include "cmd/print.h"
 #include "core/config_file.h"
+#include "core/pairing_proof.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -17,20 +18,19 @@ constexpr std::chrono::seconds crossing{3};
 
 constexpr std::string_view usage =
     "a, d or s: accept, deny or skip the request; r: accept it in place of the registered agent of its name; "
-    "a2, d2, s2 or r2: request 2; list; quit\n";
-
-// A letter, or a letter and a number.
-bool is_answer(std::string_view word) {
-    if (word.empty() || std::string_view("adrs").find(word[0]) == std::string_view::npos) return false;
-    const std::string_view number = trim(word.substr(1));
-    return std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
-}
+    "a2, d2, s2 or r2: request 2; 4831-1920, a2 4831-1920: accept it if that is its check code; list; quit\n";
 
 }  // namespace
 
-std::string announcement(const PairingRequest& request) {
-    return fmt::format("Pairing request from {} ({}) - ID: {}\n  Received: {}\n  Code: {}\n",
-                       request.hostname, request.ip, request.id, request.received, request.code);
+std::string announcement(const PairingRequest& request, bool asking) {
+    std::string_view more =
+        "  The agent is of the first version of pairing: it cannot check who answers it.\n";
+    if (request.version >= 2 && asking)
+        more = "  Check code: type the 8 digits that the agent shows, or 'a' to accept without\n";
+    if (request.version >= 2 && !asking)
+        more = "  Check code: approve it with --sas and the 8 digits that the agent shows\n";
+    return fmt::format("Pairing request from {} ({}) - ID: {}\n  Received: {}\n  Code: {}\n{}",
+                       request.hostname, request.ip, request.id, request.received, request.code, more);
 }
 
 std::string ending(const PairingRequest& request, const std::string& outcome) {
@@ -77,7 +77,7 @@ void PairingPrompt::list() {
 
 void PairingPrompt::requested(const PairingRequest& request) {
     waiting_.push_back({++last_number_, request});
-    say(announcement(request));
+    say(announcement(request, true));
     if (open().size() > 1) list();
     ask();
 }
@@ -126,19 +126,57 @@ PairingPrompt::Waiting* PairingPrompt::choose(std::string_view number) {
     return nullptr;
 }
 
-void PairingPrompt::answer(char letter, std::string_view number) {
-    Waiting* entry = choose(number);
+void PairingPrompt::answer(const Answer& answer) {
+    Waiting* entry = choose(answer.number);
     if (entry == nullptr) return;
-    if (letter == 's') {
+    if (answer.letter == 's') {
         entry->skipped = true;
         say(fmt::format("Skipped: {} still waits; 'a{}' accepts it.\n", entry->request.hostname,
                         entry->number));
         return;
     }
+    if (answer.letter != 'd') return approve(*entry, answer);
     entry->decided = true;
     const PairingRequest request = entry->request;
-    if (letter == 'r') return actions_.replace(request);
-    (letter == 'a' ? actions_.approve : actions_.deny)(request);
+    actions_.deny(request);
+}
+
+void PairingPrompt::approve(Waiting& entry, const Answer& answer) {
+    entry.decided = true;
+    ApprovalOptions options;
+    options.replace = answer.letter == 'r';
+    options.sas = answer.sas;
+    const PairingRequest request = entry.request;
+    actions_.approve(request, options);
+}
+
+// The code says which request is meant. When one alone waits it is compared with that, so that a wrong one is
+// logged.
+void PairingPrompt::answer_by_code(const std::string& sas) {
+    const auto unanswered = open();
+    const auto found = std::find_if(unanswered.begin(), unanswered.end(),
+                                    [&](const Waiting* entry) { return entry->request.sas == sas; });
+    if (found != unanswered.end()) return approve(**found, Answer{'a', {}, sas});
+    if (unanswered.size() == 1) return answer(Answer{'a', {}, sas});
+    say(unanswered.empty() ? "No request waits.\n"
+                           : "No request has that check code: somebody may stand between an agent and this "
+                             "dispatcher, unless it was a typing error.\n");
+}
+
+// A letter, and perhaps a number, a check code, or both.
+std::optional<PairingPrompt::Answer> PairingPrompt::parse(std::string_view word) {
+    if (word.empty() || std::string_view("adrs").find(word[0]) == std::string_view::npos) return std::nullopt;
+    Answer answer{word[0], {}, {}};
+    std::string_view rest = trim(word.substr(1));
+    const std::size_t blank = rest.find_last_of(" \t");
+    const std::string_view last = blank == std::string_view::npos ? rest : rest.substr(blank + 1);
+    answer.sas = check_code_of(last);
+    if (!answer.sas.empty()) rest = trim(rest.substr(0, rest.size() - last.size()));
+    answer.number = rest;
+    const bool takes_code = answer.letter == 'a' || answer.letter == 'r';
+    if (answer.number.find_first_not_of("0123456789") != std::string::npos) return std::nullopt;
+    if (!answer.sas.empty() && !takes_code) return std::nullopt;
+    return answer;
 }
 
 void PairingPrompt::line(std::string_view text) {
@@ -147,8 +185,10 @@ void PairingPrompt::line(std::string_view text) {
     if (word == "quit" || word == "q") return actions_.quit();
     if (word == "list" || word == "l") {
         list();
-    } else if (is_answer(word)) {
-        answer(word[0], trim(word.substr(1)));
+    } else if (const std::string sas = check_code_of(word); !sas.empty()) {
+        answer_by_code(sas);
+    } else if (const auto typed = parse(word)) {
+        answer(*typed);
     } else if (!word.empty()) {
         say(usage);
     }

@@ -3,16 +3,19 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/pairing_approval.h"
 #include "core/pairing_queue.h"
 
 namespace ctrlexec {
 
-// What is said of a request when it comes and when it has ended, on a terminal or not.
-std::string announcement(const PairingRequest& request);
+// What is said of a request when it comes and when it has ended; `asking`: on a terminal, where answers are
+// typed.
+std::string announcement(const PairingRequest& request, bool asking);
 std::string ending(const PairingRequest& request, const std::string& outcome);
 
 // A request keeps the number it was shown with, and numbers are not used twice: an answer that crosses with a
@@ -20,8 +23,7 @@ std::string ending(const PairingRequest& request, const std::string& outcome);
 class PairingPrompt {
   public:
     struct Actions {
-        std::function<void(const PairingRequest&)> approve;
-        std::function<void(const PairingRequest&)> replace;  // approve, in place of a registered agent
+        std::function<void(const PairingRequest&, const ApprovalOptions&)> approve;
         std::function<void(const PairingRequest&)> deny;
         std::function<void()> quit;
     };
@@ -44,7 +46,15 @@ class PairingPrompt {
     void say(std::string_view text);
     void ask();
     void list();
-    void answer(char letter, std::string_view number);
+    struct Answer {
+        char letter = 0;
+        std::string number;  // of a request; "" for the only one
+        std::string sas;     // a check code; "" for none
+    };
+    static std::optional<Answer> parse(std::string_view word);
+    void answer(const Answer& answer);
+    void answer_by_code(const std::string& sas);
+    void approve(Waiting& entry, const Answer& answer);
     Waiting* choose(std::string_view number);
     std::vector<Waiting*> open();
 

@@ -86,18 +86,18 @@ json::Value approved_answer(const PairingRequest& request, const Certificate& ce
 }  // namespace
 
 std::string Approval::trust_text() const {
-    if (agent.trust == "sas")
+    if (is_checked())
+        return "The check code matched. To confirm on the agent: ctrl-exec-agent pairing-confirm " + sas;
+    if (sas.empty())
         return fmt::format(
-            "The check code matched. To confirm on the agent: ctrl-exec-agent pairing-confirm {}", sas);
-    if (agent.trust == "unchecked")
-        return fmt::format(
-            "NOT CHECKED: nobody compared the check code, so this may be another machine that asked in {}'s "
-            "name. The agent must show {}; if it does not, unpair {} at once.",
-            agent.hostname, sas, agent.hostname);
+            "NOT CHECKED: {0} speaks the first version of pairing, which has no check code: the "
+            "agent cannot tell who has answered it, nor you whether that was {0}.",
+            agent.hostname);
     return fmt::format(
-        "NOT CHECKED: {} speaks the first version of pairing, which proves the dispatcher to the "
-        "agent in no way.",
-        agent.hostname);
+        "NOT CHECKED: nobody compared the check code, so somebody else may have asked in the name "
+        "of {0}. The agent must show {1}; if it does not: ctrl-exec-dispatcher unpair {0} "
+        "--revoke",
+        agent.hostname, sas);
 }
 
 std::string Approval::text() const {

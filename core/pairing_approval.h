@@ -28,7 +28,8 @@ struct Approval {
     std::string replaced_serial;  // of its certificate, which is revoked now; "" when it was not recorded
 
     std::string text() const;  // for the operator
-    // What the check code was good for, and what the agent still needs; for stderr when nobody compared it.
+    bool is_checked() const { return agent.trust == "sas"; }
+    // Whether somebody compared the check code, and what to do now.
     std::string trust_text() const;
 };
 

@@ -68,25 +68,31 @@ asio::awaitable<Result<void>> HttpSession::handshake(std::chrono::seconds timeou
 }
 
 asio::awaitable<Result<HttpMessage>> HttpSession::read_request() {
-    const auto timeout = first_ ? request_timeout : idle_timeout;
-    std::function<void()> begun = [this] { deadline_.arm(request_timeout); };
-    co_return co_await read(timeout, std::move(begun));
-}
-
-asio::awaitable<Result<HttpMessage>> HttpSession::read_due_request(std::chrono::seconds timeout) {
-    co_return co_await read(timeout, nullptr);
-}
-
-asio::awaitable<Result<HttpMessage>> HttpSession::read(std::chrono::seconds timeout,
-                                                       std::function<void()> on_begin) {
     busy = false;
     if (listener_->stopping()) co_return fail(Errc::closed, "shutting down");
-    deadline_.arm(timeout);
+    deadline_.arm(first_ ? request_timeout : idle_timeout);
     first_ = false;
-    auto request = co_await http_.read(std::move(on_begin));
+    std::function<void()> begun = [this] { deadline_.arm(request_timeout); };
+    auto request = co_await http_.read(std::move(begun));
     deadline_.disarm();
     busy = true;
     if (!request) co_return late_or(std::move(request).error(), "the request");
+    co_return std::move(request);
+}
+
+asio::awaitable<Result<HttpMessage>> HttpSession::read_due_request(std::chrono::seconds timeout) {
+    busy = false;
+    if (listener_->stopping()) co_return fail(Errc::closed, "shutting down");
+    std::function<void()> end_reading = [this] {
+        std::error_code ignored;
+        stream_->socket().cancel(ignored);
+    };
+    Deadline due(stream_->socket().get_executor(), std::move(end_reading));
+    due.arm(timeout);
+    auto request = co_await http_.read();
+    due.disarm();
+    busy = true;
+    if (!request && due.expired()) co_return fail(Errc::timed_out, "the peer took too long for the request");
     co_return std::move(request);
 }
 

@@ -72,7 +72,7 @@ class HttpSession final : public Session {
     asio::awaitable<Result<HttpMessage>> read_request();
 
     // A request that the peer must send now: `timeout` holds for the whole of it, the time before its first
-    // byte included.
+    // byte included. Errc::timed_out leaves the connection open, for an answer that says so.
     asio::awaitable<Result<HttpMessage>> read_due_request(std::chrono::seconds timeout);
 
     // Sends one answer, with answer_timeout. `without_body`: to a HEAD request.
@@ -100,7 +100,6 @@ class HttpSession final : public Session {
 
   private:
     friend class BodyWriter;
-    asio::awaitable<Result<HttpMessage>> read(std::chrono::seconds timeout, std::function<void()> on_begin);
     asio::awaitable<Result<void>> answer_stream(HttpAnswer answer, bool keep_alive, int minor_version);
     asio::awaitable<Result<void>> send(std::string head, std::string body);
     Error late_or(Error error, std::string_view doing) const;

@@ -158,8 +158,8 @@ asio::awaitable<bool> PairingSession::say_pending() {
 // Until the agent has kept its commitment nobody can answer its request.
 asio::awaitable<bool> PairingSession::await_reveal() {
     const auto message = co_await session_->read_due_request(reveal_timeout);
-    if (!message && (session_->http().idle() || !is_malformed(message.error()))) {
-        const bool late = message.error().code == Errc::timed_out;
+    const bool late = !message && message.error().code == Errc::timed_out;
+    if (late || (!message && (session_->http().idle() || !is_malformed(message.error())))) {
         std::string reason = late ? "no reveal" : "";
         co_await end_unrevealed(late ? "denied" : "gone", std::move(reason));
         co_return false;

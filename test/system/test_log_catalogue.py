@@ -8,6 +8,7 @@ import subprocess
 import unittest
 
 from deployment import REFUSED, Deployment
+from pairing_v2 import V2Agent
 from processes import poll
 from wire import TlsClient, make_csr, request, split_address
 
@@ -28,8 +29,12 @@ DISPATCHER = {
     "lock-conflict": rf"REQID={REQID} SCRIPT=slow TARGET=127\.0\.0\.1",
     "pairing-mode-start": rf"ADDRESS={ADDRESS}",
     "pairing-mode-stop": "",
-    "pair-request": rf"CODE=\d{{6}} HOST=web-01 PEER=127\.0\.0\.1 REQID={REQID}",
-    "pair-approve": rf"HOST=web-01 PEER=127\.0\.0\.1 REQID={REQID} SERIAL=[0-9a-f]+",
+    "pair-request": rf"CODE=\d{{6}} HOST=web-01 PAIR_V=2 PEER=127\.0\.0\.1 REQID={REQID}",
+    "pair-approve": rf"HOST=web-01 PEER=127\.0\.0\.1 REQID={REQID} SERIAL=[0-9a-f]+ TRUST=unchecked",
+    "pair-sas-mismatch": rf"HOST=web-01 PEER=127\.0\.0\.1 REQID={REQID}",
+    "pair-commit-mismatch": rf"HOST=web-04 PEER=127\.0\.0\.1 REASON=\"[^\"]+\" REQID={REQID}",
+    "join": rf"HOST=web-05 KID={REQID} PEER=127\.0\.0\.1 REQID={REQID} SERIAL=[0-9a-f]+",
+    "join-refuse": rf"HOST=web-06 KID={REQID} PEER=127\.0\.0\.1 REASON=\"join token used up\"",
     "pair-deny": rf"HOST=web-02 PEER=127\.0\.0\.1 REQID={REQID}",
     "pair-reject": r"PEER=127\.0\.0\.1 REASON=\"[^\"]+\"",
     "unpair": "HOST=web-01",
@@ -50,7 +55,7 @@ AGENT = {
     "rate-evict": r"PEER=127\.1\.0\.\d+",
     "config-warn": r"TEXT=\"[^\"]*unknown key 'colour' is ignored\"",
     "stdin-timeout": rf"DISPATCHER={ID} REQID={REQID} SCRIPT=deaf",
-    "pair-complete": "HOST=web-01",
+    "pair-complete": "HOST=web-01 PAIR_V=2 TRUST=tofu",
     "pair-timeout": "HOST=web-03 REASON=.+",
     "pair-denied": "HOST=web-02 REASON=\"pairing denied: rejected by operator\"",
 }
@@ -86,7 +91,10 @@ class Catalogue(unittest.TestCase):
                                              allowed_ips="127.0.0.1, 127.0.0.3, 127.1.0.0/16")
             denied, forgotten = cls.deployment.agent("web-02"), cls.deployment.agent("web-03")
             asking = [agent.request_pairing(listener) for agent in (cls.agent, denied)]
-            cls.command("approve", cls.deployment.wait_request("web-01")["id"])
+            waiting = cls.deployment.wait_request("web-01")
+            wrong = "0000-0000" if waiting["sas"] != "0000-0000" else "0000-0001"
+            cls.command("approve", waiting["id"], "--sas", wrong, check=1)
+            cls.command("approve", waiting["id"])
             cls.command("deny", cls.deployment.wait_request("web-02")["id"])
             waiting = forgotten.request_pairing(listener, "--timeout", "1")
             for process in (*asking, waiting):
@@ -94,10 +102,22 @@ class Catalogue(unittest.TestCase):
             with TlsClient(listener.address) as client:
                 client.send(request("POST", "/pair", {"hostname": "../x", "csr": make_csr("x"), "nonce": "00"}))
                 client.read_answer()
+            cls.join(listener)
             cls.other = cls.deployment.agent("other")
             cls.other.pair(listener)
         cls.listener_log = listener.log
         cls.agent_commands = "".join(process.log for process in (*asking, waiting))
+
+    @classmethod
+    def join(cls, listener):
+        with V2Agent(listener.address, "web-04") as liar:
+            liar.ask()
+            liar.reveal(sas_nonce="00" * 32)
+            liar.read_last()
+        token = cls.command("join-token", "create").strip()
+        for name, end in (("web-05", V2Agent.pair), ("web-06", V2Agent.ask)):
+            with V2Agent(listener.address, name, token) as agent:
+                end(agent)
 
     @classmethod
     def call(cls):
@@ -166,8 +186,8 @@ class Catalogue(unittest.TestCase):
     def test_every_line_has_its_action_first_and_its_keys_sorted(self):
         value = r'("(?:[^"\\\n]|\\.)*"|[^ "=\\]+)'
         for line in self.lines():
-            self.assertRegex(line, rf"^ACTION=[a-z-]+( [A-Z]+={value})*$")
-            keys = [match[0] for match in re.findall(rf" ([A-Z]+)={value}", line)]
+            self.assertRegex(line, rf"^ACTION=[a-z-]+( [A-Z_]+={value})*$")
+            keys = [match[0] for match in re.findall(rf" ([A-Z_]+)={value}", line)]
             self.assertEqual(keys, sorted(set(keys)), line)
 
     def test_the_same_reqid_is_on_both_sides_of_a_run(self):
