@@ -4,6 +4,7 @@
 #include <array>
 
 #include "core/certificate.h"
+#include "core/join_tokens.h"
 #include "core/pairing_queue.h"
 #include "core/process_stats.h"
 #include "core/registry.h"
@@ -25,6 +26,7 @@ struct Deployment {
     std::uint64_t expiring_agents = 0;  // with less than cert_renewal_days
     std::uint64_t unreadable_agents = 0;
     std::uint64_t pairing_requests = 0;
+    std::uint64_t join_tokens = 0;  // that can be used
 };
 
 double exact_days(std::int64_t time, std::int64_t now) {
@@ -49,6 +51,7 @@ Result<Deployment> read_deployment(const DispatcherConfig& config) {
         found.own_days["ca"] = exact_days(authority->not_after(), now);
     if (const auto waiting = PairingQueue(config.pairing_dir()).list(now))
         found.pairing_requests = waiting->size();
+    found.join_tokens = JoinTokens(config).usable(now);
     return found;
 }
 
@@ -72,6 +75,8 @@ void write_deployment(MetricsPage& page, const Deployment& found) {
     write_days(page, "certificate", found.own_days);
     page.family("ctrl_exec_pairing_requests_waiting", "gauge", "Pairing requests that wait for an operator.");
     page.sample(found.pairing_requests);
+    page.family("ctrl_exec_join_tokens_usable", "gauge", "Join tokens that agents can use now.");
+    page.sample(found.join_tokens);
 }
 
 void write_state(MetricsPage& page, const ApiState& state) {
@@ -137,6 +142,10 @@ void ApiMetrics::count_renewal(const RenewalResult& renewal) {
     if (renewal.outcome != RenewalResult::Outcome::not_due) ++renewals_[std::string(renewal.word())];
 }
 
+void ApiMetrics::count_pairing(std::string_view result, std::string_view trust) {
+    ++pairings_[std::pair(std::string(result), std::string(trust))];
+}
+
 void ApiMetrics::write(MetricsPage& page) const {
     page.family("ctrl_exec_http_requests_total", "counter", "Requests by route, method and status.");
     for (const auto& [request, count] : requests_) {
@@ -159,6 +168,14 @@ void ApiMetrics::write(MetricsPage& page) const {
     page.family("ctrl_exec_certificate_renewals_total", "counter",
                 "Renewals of agents' certificates by this process, by outcome.");
     for (const auto& [outcome, count] : renewals_) page.sample(count, {{"outcome", outcome}});
+    page.family("ctrl_exec_pairing_requests_total", "counter",
+                "Agents at the pairing port of this process, by result and by what the pairing rests on.");
+    for (const auto& [key, count] : pairings_)
+        page.sample(count, {{"result", key.first}, {"trust", key.second}});
+    page.family("ctrl_exec_join_redemptions_total", "counter",
+                "Those of them that brought a join token, by result.");
+    for (const auto& [key, count] : pairings_)
+        if (key.second == "token") page.sample(count, {{"result", key.first}});
     page.family("ctrl_exec_rate_blocks_total", "counter", "Addresses blocked for refused credentials.");
     page.sample(rate_blocks_);
     page.family("ctrl_exec_run_store_failures_total", "counter", "Runs whose results could not be stored.");

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
 #include "core/metrics.h"
 
@@ -29,6 +30,8 @@ class ApiMetrics {
     void count_auth(bool allowed) { ++(allowed ? auth_allowed_ : auth_denied_); }
     void count_rate_block() { ++rate_blocks_; }
     void count_renewal(const RenewalResult& renewal);  // not of one that was not due
+    // How a conversation at the pairing port of this process ended, and what it could rest on.
+    void count_pairing(std::string_view result, std::string_view trust);
     void count_store_failure() { ++store_failures_; }
 
     void write(MetricsPage& page) const;
@@ -39,7 +42,8 @@ class ApiMetrics {
     std::map<std::string, Histogram, std::less<>> request_seconds_;  // by route
     std::map<std::string, std::uint64_t, std::less<>> runs_;         // by outcome
     Histogram run_seconds_;
-    std::map<std::string, std::uint64_t, std::less<>> renewals_;  // by outcome
+    std::map<std::string, std::uint64_t, std::less<>> renewals_;             // by outcome
+    std::map<std::pair<std::string, std::string>, std::uint64_t> pairings_;  // by result and trust
     std::uint64_t pings_ok_ = 0;
     std::uint64_t pings_failed_ = 0;
     std::uint64_t auth_allowed_ = 0;

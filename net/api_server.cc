@@ -25,6 +25,7 @@ constexpr std::chrono::minutes purge_interval{10};
 constexpr HttpLimits request_limits{};  // 1 MiB, 32 headers: the baseline's
 constexpr std::size_t request_memory = 64u << 20;
 constexpr std::chrono::seconds farewell_handshake_timeout{2};
+constexpr std::chrono::seconds pairing_end_timeout{5};  // more than the listener's own
 
 // Logging stays out of coroutines: g++ 12 miscompiles initializer lists there.
 void log_start(const std::string& address, bool tls) {
@@ -92,6 +93,14 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(Runtime& runtime, std::stri
     return server;
 }
 
+PairingEvents ApiServer::pairing_events() {
+    PairingEvents events;
+    events.counted = [state = state_](std::string_view result, std::string_view trust) {
+        state->metrics.count_pairing(result, trust);
+    };
+    return events;
+}
+
 void ApiServer::reload() {
     auto loaded = ApiSnapshot::load(runtime_, config_path_);
     if (!loaded) {
@@ -103,6 +112,7 @@ void ApiServer::reload() {
     set_log_format(snapshot_->config.log_format);
     state_->begin_anew(snapshot_->config);
     log_warnings(*snapshot_);
+    if (pairing_) pairing_->take_settings_of_now();
     log_event(LogLevel::info, "reload", {});
 }
 
@@ -116,6 +126,7 @@ void ApiServer::take_identity_of_now() {
         return;
     }
     snapshot_ = std::move(*renewed);
+    if (pairing_) pairing_->take_identity_of_now();
     log_event(LogLevel::info, "identity-reload", {});
 }
 
@@ -156,20 +167,24 @@ asio::awaitable<int> ApiServer::serve() {
             for (const auto& renewal : round) state_->metrics.count_renewal(renewal);
         };
     runtime_.spawn(maintain_certificates(runtime_, std::move(tools), std::move(count)));
-    std::function<DispatcherConfig()> config = [this] { return snapshot_->config; };
+    const std::function<DispatcherConfig()> config = [this] { return snapshot_->config; };
     std::function<void()> on_change = [this] { take_identity_of_now(); };
     std::vector<std::int64_t> stamp = stamp_;
-    runtime_.spawn(watch_identity(runtime_, std::move(stamp), std::move(config), std::move(on_change)));
+    runtime_.spawn(watch_identity(runtime_, std::move(stamp), config, std::move(on_change)));
+    pairing_ = PairingHost::create(runtime_, config, pairing_events());
+    runtime_.spawn(pairing_->run());
     std::error_code ignored;
     co_await quit_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     // New connections are still taken meanwhile, so that /readyz can say why nothing else is.
     state_->stopping = true;
     state_->events.wake_all();
+    pairing_->stop();
     const bool drained =
         co_await state_->wait_for_dispatches(std::chrono::seconds(snapshot_->config.shutdown_grace));
     listener_->stop();
     (void)co_await listener_->drain(goodbye_timeout);
     listener_->close_sessions();
+    co_await pairing_->wait_for_end(pairing_end_timeout);
     log_stop(drained);
     co_return drained ? 0 : 1;
 }

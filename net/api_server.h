@@ -9,6 +9,7 @@
 
 #include "net/api_call.h"
 #include "net/api_snapshot.h"
+#include "net/hosted_pairing.h"
 #include "net/listener.h"
 #include "net/request_budget.h"
 #include "net/runtime.h"
@@ -35,6 +36,7 @@ class ApiServer {
     asio::awaitable<void> farewell(asio::ip::tcp::socket socket, std::string peer_ip);
     void reload();
     void take_identity_of_now();
+    PairingEvents pairing_events();
 
     Runtime& runtime_;
     asio::signal_set quit_;  // from the start: a signal right after the readiness line must not kill us
@@ -45,6 +47,7 @@ class ApiServer {
     std::shared_ptr<ApiState> state_;
     std::shared_ptr<Listener> listener_;
     std::shared_ptr<RequestBudget> budget_;
+    std::shared_ptr<PairingHost> pairing_;
 };
 
 }  // namespace ctrlexec
