@@ -9,6 +9,8 @@
 #include "core/dispatcher_config.h"
 #include "core/file.h"
 #include "core/first_config.h"
+#include "core/join_token_file.h"
+#include "core/timestamp.h"
 
 namespace ctrlexec {
 namespace {
@@ -52,6 +54,17 @@ int make_certificates(const Entrypoint& start, const DispatcherConfig& config) {
     return 0;
 }
 
+// What agents' containers join with.
+Result<void> keep_join_token(const DispatcherConfig& config) {
+    TRY(const auto file, JoinTokenFile::from(environment_variable));
+    if (!file) return success();
+    TRY(const std::string done, file->keep(config, now_seconds()));
+    if (!done.empty()) say(done);
+    if (config.pairing == HostedPairing::off)
+        print_error_line("[entrypoint] WARNING: pairing = off: agents can join only while pairing-mode runs");
+    return success();
+}
+
 // For reference only, so nothing depends on it: an image without it has none to copy, and a volume that takes
 // no more is met by what does depend on it.
 void copy_hook_example(const Entrypoint& start) {
@@ -79,6 +92,7 @@ int start_dispatcher(const Entrypoint& start) {
         return report_start(writable.error());
     if (const int code = make_certificates(start, *config); code != 0) return code;
     copy_hook_example(start);
+    if (const auto kept = keep_join_token(*config); !kept) return report_start(kept.error());
     if (start.configure_only) return 0;
     say("Starting ctrl-exec-api...");
     return api_serve(as_typed("ctrl-exec-api", "serve", start));

@@ -83,12 +83,21 @@ Result<ConfigFile> load_config(const std::string& path, const ConfigPlaces& plac
     return file;
 }
 
+namespace {
+
+// Variables of ours that begin as those of ctrl-exec.conf do. Pins are for agents, which may run beside.
+bool is_no_setting(std::string_view name) {
+    return name == "CTRL_EXEC_LOG" || name == "CTRL_EXEC_CA_PIN" || name == "CTRL_EXEC_CA_PIN_FILE";
+}
+
+}  // namespace
+
 std::vector<std::string> useless_variables(const ConfigPlaces& places) {
     std::vector<std::string> useless;
     for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
         const std::string_view text = *variable;
         const std::string_view name = text.substr(0, text.find('='));
-        if (!name.starts_with(places.prefix) || name == "CTRL_EXEC_LOG") continue;
+        if (!name.starts_with(places.prefix) || is_no_setting(name)) continue;
         if (places.prefix != agent_variables && name.starts_with(agent_variables)) continue;
         const bool counts = std::any_of(places.known.begin(), places.known.end(), [&](std::string_view key) {
             return variable_of(places.prefix, key) == name &&
