@@ -7,6 +7,8 @@
 
 #include "cmd/confirm.h"
 #include "cmd/print.h"
+#include "core/file.h"
+#include "core/kept_request.h"
 #include "core/log.h"
 #include "core/staged_pairing.h"
 #include "core/timestamp.h"
@@ -45,6 +47,7 @@ void warn_unchecked(const Invocation& call, const NewPairing& pairing) {
 }
 
 Result<PairingEnd> refused(const AgentConfig& config, const NewPairing& pairing) {
+    (void)remove_file(kept_request_path(config));
     log_event(LogLevel::warning, "pair-refused", {{"HOST", config.hostname}, {"REQID", pairing.reqid}});
     return fail(Errc::denied,
                 fmt::format("nothing was stored: nobody has confirmed the check code. If the dispatcher has "

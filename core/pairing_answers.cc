@@ -146,8 +146,8 @@ Result<void> check_status(const PairingQuestion& question, const json::Value& an
     const std::string_view status = answer.text("status");
     if (status == "denied") {
         const std::string reason = printable(answer.scalar("reason"));
-        return fail(reason == "approval timeout" ? Errc::timed_out : Errc::denied,
-                    "pairing denied: " + reason);
+        const bool passes = reason == "approval timeout" || reason == "no reveal";
+        return fail(passes ? Errc::timed_out : Errc::denied, "pairing denied: " + reason);
     }
     if (status != "approved") return fail(Errc::bad_answer, "the dispatcher neither approved nor denied");
     if (equal_constant_time(answer.text("nonce"), question.nonce)) return success();

@@ -178,7 +178,10 @@ asio::awaitable<Result<NewPairing>> request_pairing(Runtime& runtime, AgentConfi
     if (attempt.queued) tell_queued(attempt, question, receipt);
     CO_TRY(const json::Value last,
            co_await next_answer(&http, link.deadline.get(), attempt.wait, "the operator's answer"));
-    co_return read_decision(question, receipt, last, *leaf, now_seconds());
+    auto decided = read_decision(question, receipt, last, *leaf, now_seconds());
+    // There is no answer that could be given again; the next try shall be another request.
+    if (!decided && decided.error().code == Errc::denied) (void)remove_file(kept_request_path(config));
+    co_return decided;
 }
 
 }  // namespace ctrlexec

@@ -6,10 +6,11 @@ import os
 import re
 import unittest
 
-from deployment import Deployment
+from deployment import BIN, Deployment
+from first_start import Volume
 from old_peers import old_answer
 from pairing_v2 import Authority, JoinToken, V2Dispatcher, new_key_and_csr, pin_text
-from processes import poll
+from processes import poll, processes_naming
 from terminal import Terminal
 
 CODE = r"\d{4}-\d{4}"
@@ -419,6 +420,11 @@ class KeptRequest(Trust):
         self.assertIn(session.sas, shown)
         self.assertIn(session.dispatcher.address, shown)
 
+    def test_goes_when_it_is_denied(self):
+        agent = self.agent()
+        self.ask(agent, self.dispatcher(last=lambda *_: {"status": "denied", "reason": "rejected by operator"}), check=1)
+        self.assertFalse((agent.directory / ".pairing-request.json").exists())
+
     def test_new_key_when_asked_for(self):
         agent, session = self.lost()
         self.assertNotEqual(self.asked_again(agent, "--new-key")[0]["csr"], session.asked["csr"])
@@ -463,6 +469,95 @@ class KeptRequest(Trust):
         key = agent.key.read_bytes()
         self.asked_again(agent)
         self.assertEqual(agent.key.read_bytes(), key)
+
+    def test_status_of_an_answer_that_waits(self):
+        agent, dispatcher = self.agent(pair_trust="sas"), self.dispatcher()
+        self.ask(agent, dispatcher, check=4)
+        self.assertIn("has approved request " + dispatcher.sessions[0].reqid,
+                      agent.command("pairing-status", check=1).stdout.decode())
+
+
+class InAContainer(Trust):
+    """entrypoint agent: the same, from the environment."""
+
+    def setUp(self):
+        self.volume = Volume(self.deployment, "agent", next(self.names))
+        self.volume.configure_with("hostname = web-01", "bind = 127.0.0.1", "port = 0", DISPATCHER_HOST="x")
+
+    def start(self, dispatcher, **variables):
+        return self.enterContext(self.volume.start(DISPATCHER_HOST=dispatcher.address, **variables))
+
+    def test_token_file_that_comes_later(self):
+        token, path = JoinToken.invented(self.authority.der), self.deployment.directory / f"late-{self.volume.directory.name}"
+        dispatcher = self.dispatcher(token=token)
+        container = self.start(dispatcher, JOIN_TOKEN_FILE=path)
+        container.wait_log("not paired yet: environment JOIN_TOKEN_FILE: cannot read .*: No such file")
+        self.assertEqual(dispatcher.sessions, [])
+        path.with_suffix(".new").write_text(token.text + "\n")
+        path.with_suffix(".new").rename(path)
+        container.wait_listening()
+        self.assertEqual(container.log.count("not paired yet"), 1)
+        self.assertNotIn("warning", container.log)
+
+    def test_token_is_not_in_the_environment_of_what_serves(self):
+        token = JoinToken.invented(self.authority.der)
+        container = self.start(self.dispatcher(token=token), JOIN_TOKEN=token.text)
+        container.wait_listening()
+        for pid in processes_naming(self.volume.directory):
+            with open(f"/proc/{pid}/environ", "rb") as environment:
+                self.assertNotIn(token.text.encode(), environment.read())
+        container.stop()
+        again = self.start(self.dispatcher(), JOIN_TOKEN=token.text).wait_listening()
+        for pid in processes_naming(self.volume.directory):
+            with open(f"/proc/{pid}/environ", "rb") as environment:
+                self.assertNotIn(token.text.encode(), environment.read())
+        again.stop()
+
+    def test_token_that_is_none(self):
+        container = self.start(self.dispatcher(), JOIN_TOKEN="secret")
+        self.assertEqual(container.wait_exit(), 78)
+        self.assertIn("[entrypoint] ERROR: environment JOIN_TOKEN: not a join token", container.log)
+        self.assertNotIn("secret", container.log)
+
+    def test_pin(self):
+        self.start(self.dispatcher(), CTRL_EXEC_CA_PIN=pin_text(self.authority.der),
+                   CTRL_EXEC_AGENT_PAIR_TRUST="pin").wait_listening()
+
+    def test_pin_that_is_missing(self):
+        container = self.start(self.dispatcher(), CTRL_EXEC_AGENT_PAIR_TRUST="pin")
+        self.assertEqual(container.wait_exit(), 78)
+        self.assertIn("pair_trust = pin, but there is no pin", container.log)
+
+    def confirm(self, code, check=0):
+        self.deployment.execute([BIN / "ctrl-exec-agent", "--config", self.volume.config, "pairing-confirm", code], check)
+
+    def test_check_code_is_confirmed_before_it_serves(self):
+        for words in ({}, {"AGENT_PAIRING": "exit"}):
+            with self.subTest(words):
+                self.setUp()
+                dispatcher = self.dispatcher()
+                container = self.start(dispatcher, CTRL_EXEC_AGENT_PAIR_TRUST="sas", **words)
+                container.wait_output("serves once the check code that the dispatcher shows is typed here")
+                container.kill()
+                again = self.start(dispatcher, CTRL_EXEC_AGENT_PAIR_TRUST="sas", **words)
+                again.wait_output("serves once the check code that the dispatcher shows is typed here")
+                self.assertEqual(len(dispatcher.sessions), 1, "it does not ask again")
+                self.confirm("0000-0000", check=1)
+                self.confirm(dispatcher.sessions[0].sas)
+                again.wait_listening()
+
+    def test_told_to_stop_while_it_waits(self):
+        container = self.start(self.dispatcher(), CTRL_EXEC_AGENT_PAIR_TRUST="sas")
+        container.wait_output("serves once the check code")
+        container.stop()
+        self.assertEqual(container.wait_exit(), 0)
+
+    def test_discarded(self):
+        container = self.start(self.dispatcher(), CTRL_EXEC_AGENT_PAIR_TRUST="sas")
+        container.wait_output("serves once the check code")
+        self.confirm("--discard")
+        self.assertEqual(container.wait_exit(), 1)
+        self.assertIn("the answer of the dispatcher was discarded", container.log)
 
 
 if __name__ == "__main__":
