@@ -16,9 +16,10 @@ namespace {
 // Of a staged answer not the code: who could copy it from here would not look at the dispatcher.
 std::string under_way(const AgentConfig& config) {
     if (const auto staged = load_staged_pairing(config, now_seconds())) {
-        return fmt::format("{} has approved request {}. Until {} it can be stored with the check code that the "
-                           "dispatcher shows: ctrl-exec-agent pairing-confirm CODE\n",
-                           staged->pairing.dispatcher, staged->pairing.reqid, iso8601(staged->until));
+        return fmt::format(
+            "{} has approved request {}. Until {} it can be stored with the check code that the "
+            "dispatcher shows: ctrl-exec-agent pairing-confirm CODE\n",
+            staged->pairing.dispatcher, staged->pairing.reqid, iso8601(staged->until));
     }
     const auto kept = load_kept_request(config);
     if (!kept || kept->reqid.empty()) return {};

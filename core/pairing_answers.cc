@@ -41,20 +41,21 @@ Result<int> read_version(const json::Value& answer) {
     if (version == nullptr) return 1;
     const std::int64_t* const number = version->if_integer();
     if (number != nullptr && *number >= 1) return *number >= 2 ? 2 : 1;
-    return fail(Errc::bad_answer, "the dispatcher's answer has a pair_v that is no version: is this its "
-                                  "pairing port?");
+    return fail(Errc::bad_answer,
+                "the dispatcher's answer has a pair_v that is no version: is this its "
+                "pairing port?");
 }
 
 // Whether what the agent was told to demand can be had from a dispatcher of the first version.
 Result<void> accept_first_version(const PairingProofs& proofs) {
     const bool token = proofs.token != nullptr;
     if (!token && (!proofs.pins.empty() || !proofs.check_code)) return success();
-    return fail(Errc::bad_answer,
-                fmt::format("the dispatcher does not speak pairing version 2, which {} needs; somebody in the "
-                            "path may pretend that: update the dispatcher, or give the agent its CA's pin "
-                            "(--ca-pin{})",
-                            token ? "a join token" : "pair_trust = sas",
-                            token ? ", without the token" : ""));
+    return fail(
+        Errc::bad_answer,
+        fmt::format("the dispatcher does not speak pairing version 2, which {} needs; somebody in the "
+                    "path may pretend that: update the dispatcher, or give the agent its CA's pin "
+                    "(--ca-pin{})",
+                    token ? "a join token" : "pair_trust = sas", token ? ", without the token" : ""));
 }
 
 // The leaf is of this CA, valid now, and has the serial that was told.
@@ -83,16 +84,17 @@ Result<void> check_pin(const PairingProofs& proofs, const Certificate& leaf, con
     if (proofs.pins.empty()) return success();
     const CaPin found{ca_digest};
     if (std::find(proofs.pins.begin(), proofs.pins.end(), found) == proofs.pins.end()) {
-        return fail(Errc::bad_answer, fmt::format("whoever answered has a CA with another pin ({}) than {}; "
-                                                  "compare with ctrl-exec-dispatcher ca-pin{}",
-                                                  found.text(),
-                                                  proofs.token ? "the join token" : "--ca-pin names", somebody));
+        return fail(Errc::bad_answer,
+                    fmt::format("whoever answered has a CA with another pin ({}) than {}; "
+                                "compare with ctrl-exec-dispatcher ca-pin{}",
+                                found.text(), proofs.token ? "the join token" : "--ca-pin names", somebody));
     }
     // With a token too: an agent of the same fleet has it, and a certificate of the same CA.
     if (leaf.common_name() != dispatcher_name) {
-        return bad(fmt::format("the TLS server's certificate is of the pinned CA, but for '{}', not a "
-                               "dispatcher's",
-                               printable(leaf.common_name())));
+        return bad(
+            fmt::format("the TLS server's certificate is of the pinned CA, but for '{}', not a "
+                        "dispatcher's",
+                        printable(leaf.common_name())));
     }
     return success();
 }
@@ -221,9 +223,9 @@ Result<PairingReceipt> read_receipt(const PairingQuestion& question, const json:
     const auto nonce = from_hex(answer.text("sas_nonce"));
     if (!nonce || nonce->size() != pairing_nonce_bytes)
         return bad("the answer has no sas_nonce of 64 hex digits");
-    PairingTranscript transcript{
-        question.csr_digest, receipt.ca_key_digest, digest_of(leaf.spki_der()), question.hostname,
-        receipt.dispatcher_id, receipt.dispatcher_serial, receipt.reqid};
+    PairingTranscript transcript{question.csr_digest, receipt.ca_key_digest, digest_of(leaf.spki_der()),
+                                 question.hostname,   receipt.dispatcher_id, receipt.dispatcher_serial,
+                                 receipt.reqid};
     receipt.sas = short_authentication_string(question.sas_nonce, *nonce, transcript);
     return receipt;
 }

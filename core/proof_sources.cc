@@ -131,8 +131,7 @@ Result<PairingProofs> ProofSources::proofs() const {
     proofs.check_code = check_code_;
     if (!token_file_.empty()) {
         TRY(std::string text, read_named(token_name_, token_file_));
-        TRY(proofs.token,
-            parse_token(std::move(text), fmt::format("{} ({})", token_name_, token_file_)));
+        TRY(proofs.token, parse_token(std::move(text), fmt::format("{} ({})", token_name_, token_file_)));
     }
     if (!proofs.token) return proofs;
     const CaPin& pin = proofs.token->pin;

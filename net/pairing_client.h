@@ -31,7 +31,7 @@ struct PairingAttempt {
     // A try before this one has kept what it asked with: that counts, also beside the key of a paired agent.
     bool again = false;
     std::function<void(std::string_view warning)> warn;  // may be null
-    std::function<void(const QueuedRequest&)> queued;      // called once, when the dispatcher has it; or null
+    std::function<void(const QueuedRequest&)> queued;    // called once, when the dispatcher has it; or null
 };
 
 // Checks that the certificate directory is writable before it connects; makes a key, keeps it for the next

@@ -60,9 +60,8 @@ class Reasons {
 
 void remove_old_leftovers(const AgentConfig& config) {
     const std::string trusted = TrustedDispatchers::path_beside(config.dispatcher_serial_path);
-    for (const std::string& path :
-         {config.key, config.cert, config.ca, config.dispatcher_serial_path, trusted,
-          kept_request_path(config), staged_pairing_path(config)}) {
+    for (const std::string& path : {config.key, config.cert, config.ca, config.dispatcher_serial_path,
+                                    trusted, kept_request_path(config), staged_pairing_path(config)}) {
         (void)remove_leftovers(path, leftover_age);  // that they stay is no reason not to pair
     }
 }
@@ -157,7 +156,8 @@ bool is_passing(Errc code) {
     }
 }
 
-asio::awaitable<Result<WaitedPairing>> wait_for_pairing(Runtime& runtime, AgentConfig config, PairingWait wait) {
+asio::awaitable<Result<WaitedPairing>> wait_for_pairing(Runtime& runtime, AgentConfig config,
+                                                        PairingWait wait) {
     const auto outcome = std::make_shared<Outcome>(runtime);
     asio::signal_set signals(runtime.io(), SIGTERM, SIGINT);
     signals.async_wait([outcome](const std::error_code& error, int) {

@@ -33,11 +33,12 @@ struct WaitedPairing {
     std::optional<FileLock> lock;       // to be held until the pairing is stored
 };
 
-// Success once there is an answer, which is not stored yet, or `settled` says so. Errc::cancelled on SIGTERM and SIGINT, at any
-// moment. What waiting cannot mend ends it: denied, a local file, an answer that is none. A lock beside the
-// certificate keeps a second process waiting until the first has ended. To be awaited by Runtime::run's main:
-// what is under way when it returns ends with the Runtime.
-asio::awaitable<Result<WaitedPairing>> wait_for_pairing(Runtime& runtime, AgentConfig config, PairingWait wait);
+// Success once there is an answer, which is not stored yet, or `settled` says so. Errc::cancelled on SIGTERM
+// and SIGINT, at any moment. What waiting cannot mend ends it: denied, a local file, an answer that is none.
+// A lock beside the certificate keeps a second process waiting until the first has ended. To be awaited by
+// Runtime::run's main: what is under way when it returns ends with the Runtime.
+asio::awaitable<Result<WaitedPairing>> wait_for_pairing(Runtime& runtime, AgentConfig config,
+                                                        PairingWait wait);
 
 // Until a staged answer has been confirmed, which is success. Errc::denied when it was discarded, timed_out
 // when it is too old, config when it cannot be used any more, cancelled as above.
