@@ -66,12 +66,15 @@ class Place:
                       re.escape(str(self / found[1])), pattern)
 
     def contents(self):
-        """Mode and bytes of everything that a failing command must leave alone: no temporary file stays behind."""
+        """Mode and bytes of everything that a failing command must leave alone: no temporary file stays behind.
+
+        What a request was made with is kept for the next one.
+        """
         found = {}
         for folder in ("dispatcher", "agent-web-01"):
             for path in sorted((self / folder).rglob("*")):
                 name = str(path.relative_to(self.root))
-                if not re.search(r"\.(lock|listener)$|/state/(locks\b|runs\b|tls-tickets$)", name):
+                if not re.search(r"\.(lock|listener)$|/\.pairing-request\.json$|/state/(locks\b|runs\b|tls-tickets$)", name):
                     regular = path.is_file() and not path.is_symlink()
                     found[name] = (oct(path.lstat().st_mode), path.read_bytes() if regular else b"")
         return found

@@ -211,7 +211,7 @@ class HangUp(unittest.TestCase):
                 listener.kill()
                 self.assertEqual(asking.wait_exit(), 1)
                 self.assertIn("the operator's answer", asking.log)
-            self.assertEqual(sorted(os.listdir(agent.directory)), ["agent.conf", "scripts.conf"])
+            self.assertEqual(sorted(os.listdir(agent.directory)), [".pairing-request.json", "agent.conf", "scripts.conf"])
 
 
 if __name__ == "__main__":

@@ -33,9 +33,10 @@ def fill(disk, pages_left):
 
 
 def snapshot(directory):
-    """Every file but the filler and locks, temporary ones included."""
+    """Every file but the filler, locks and what is kept of a request, temporary ones included."""
     return {str(path): path.read_bytes() for path in sorted(directory.rglob("*"))
-            if path.is_file() and path.name != "filler" and "lock" not in path.name}
+            if path.is_file() and path.name not in ("filler", ".pairing-request.json")
+            and "lock" not in path.name}
 
 
 class AgentsDisk(unittest.TestCase):
