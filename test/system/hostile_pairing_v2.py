@@ -13,7 +13,7 @@ ABSENT = object()
 
 
 def asked(port, **changes):
-    body = port.body(pair_v=2, sas_commit=COMMIT, **changes)
+    body = port.body(**{"pair_v": 2, "sas_commit": COMMIT, **changes})
     return {name: value for name, value in body.items() if value is not ABSENT}
 
 

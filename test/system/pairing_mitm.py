@@ -8,7 +8,7 @@ import contextlib
 import hashlib
 import select
 
-from pairing_v2 import V2Dispatcher, commitment, der_of, new_key_and_csr, openssl, pairing_code, sha256
+from pairing_v2 import V2Dispatcher, commitment, der_of, new_key_and_csr, openssl, pairing_code, sha256, version_of
 from processes import DEADLINE
 from wire import TlsClient, request
 
@@ -41,13 +41,13 @@ class Mitm(V2Dispatcher):
             session.first = self._to_agent(session, session.real_first)
             session.send(session.first)
             self.changed()
-            if session.first.get("pair_v", 1) >= 2 or session.real_first.get("pair_v", 1) >= 2:
-                message = session.read() if session.first.get("pair_v", 1) >= 2 else ("", None)
+            if version_of(session.first) >= 2 or version_of(session.real_first) >= 2:
+                message = session.read() if version_of(session.first) >= 2 else ("", None)
                 if not message:
                     return
                 session.reveal = message[1]
                 self.changed()
-                if session.real_first.get("pair_v", 1) >= 2:
+                if version_of(session.real_first) >= 2:
                     self._forward(session, "/pair/reveal", self._reveals(session, session.reveal))
             if session.real_first["status"] == "pending" and self._agent_waits(session):
                 session.real_last = session.client.read_answer().json

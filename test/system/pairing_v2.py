@@ -373,6 +373,12 @@ def chains(certificate, ca):
 # --- the dispatcher ----------------------------------------------------------------------------------------------
 
 
+def version_of(message):
+    """1 also for what is none."""
+    version = message.get("pair_v") if isinstance(message, dict) else None
+    return version if isinstance(version, int) else 1
+
+
 class Session:
     """One agent at a V2Dispatcher: what it said, what it was told."""
 
@@ -384,7 +390,7 @@ class Session:
 
     @property
     def version(self):
-        return self.asked.get("pair_v", 1)
+        return version_of(self.asked)
 
     @property
     def csr_digest(self):
@@ -520,7 +526,7 @@ class V2Dispatcher:
         self.changed()
         session.first = self._first(session, session.honest_first())
         session.send(session.first)
-        if isinstance(session.first, dict) and session.first.get("pair_v", 1) >= 2:
+        if version_of(session.first) >= 2:
             message = session.read()
             if not message:
                 return

@@ -39,7 +39,7 @@ class Case(unittest.TestCase):
 
     @classmethod
     def setUpClass(cls):
-        cls.deployment = cls.enterClassContext(Deployment(pairing_max_queue=100, pairing_rate_limit="off",
+        cls.deployment = cls.enterClassContext(Deployment(pairing_max_queue=100, pairing_rate_limit="1000/1/1",
                                                           **cls.settings))
         cls.listener = cls.enterClassContext(cls.deployment.pairing_mode())
         cls.directory = cls.deployment.directory

@@ -37,7 +37,7 @@ class Stop:
 
 class Case(unittest.TestCase):
     def setUp(self):
-        self.deployment = self.enterContext(Deployment(pairing_rate_limit="off"))
+        self.deployment = self.enterContext(Deployment(pairing_rate_limit="1000/1/1"))
         self.listener = self.enterContext(self.deployment.pairing_mode())
         self.token = ""
         self.certificates = set()  # serials of all that the relay has seen
