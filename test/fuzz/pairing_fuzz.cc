@@ -1,7 +1,8 @@
-// Pairing, version 2. The first byte says what the rest is: 'q' a request, 'r' a reveal, 'f' a first and 'l' a last
-// answer, 't' a join token, 'p' a pin, 'k' the record of a token, 'w' a request that waits. In messages a word like
-// @CA@ stands for what fits, for a fuzzer cannot make it. What is accepted holds what it promises, and means the
-// same when it is written and read again.
+// Pairing, version 2. The first byte says what the rest is: 'q' a request, 'r' a reveal, 'f' a first and 'l'
+// a last answer, 't' a join token, 'p' a pin, 'k' the record of a token, 'w' a request that waits. In
+// messages a word like
+// @CA@ stands for what fits, for a fuzzer cannot make it. What is accepted holds what it promises, and means
+// the same when it is written and read again.
 #include <openssl/pem.h>
 
 #include <array>
@@ -38,8 +39,8 @@ T taken(Result<T> result) {
 }
 
 Certificate leaf_for(std::string common_name, std::string serial, const Certificate& authority) {
-    auto built = build_leaf({std::move(common_name), std::move(serial), first_second, last_second}, test_key(),
-                            authority.native(), test_key());
+    auto built = build_leaf({std::move(common_name), std::move(serial), first_second, last_second},
+                            test_key(), authority.native(), test_key());
     return Certificate::from_native(taken(std::move(built)).release());
 }
 
@@ -61,9 +62,8 @@ PairingQuestion make_question(const Certificate& authority) {
     const PrivateKey key = taken(PrivateKey::from_pem(kept.key_pem, "key"));
     kept.csr_pem = taken(CertificateRequest::create(key, std::string(name))).to_pem();
     PairingProofs proofs;
-    proofs.token = std::make_shared<JoinToken>(JoinToken{"0123456789abcdef",
-                                                         std::string(join_secret_bytes, 's'),
-                                                         CaPin{digest_of(authority.spki_der())}});
+    proofs.token = std::make_shared<JoinToken>(JoinToken{
+        "0123456789abcdef", std::string(join_secret_bytes, 's'), CaPin{digest_of(authority.spki_der())}});
     proofs.pins.push_back(proofs.token->pin);
     return taken(PairingQuestion::create(std::string(name), kept, proofs));
 }
@@ -74,7 +74,8 @@ Fixture make_fixture() {
     Certificate leaf = leaf_for("ctrl-exec", "02", authority);
     Certificate certificate = leaf_for(std::string(name), "03", authority);
     PairingQuestion question = make_question(authority);
-    Fixture fixture{std::move(authority), std::move(leaf), std::move(certificate), std::move(question), {}, {}, {}, {}};
+    Fixture fixture{
+        std::move(authority), std::move(leaf), std::move(certificate), std::move(question), {}, {}, {}, {}};
     fixture.dispatcher_nonce = std::string(pairing_nonce_bytes, 'd');
     fixture.request = taken(parse_pairing_body(fixture.question.body(fixture.leaf), false));
     fixture.request.id = "0123456789abcdef";
@@ -82,17 +83,18 @@ Fixture make_fixture() {
     fixture.offer = {fixture.authority.to_pem(), digest_of(fixture.authority.spki_der()),
                      digest_of(fixture.leaf.spki_der()), "00112233aabbccdd", fixture.leaf.serial()};
     const std::string key = join_key(fixture.question.proofs.token->secret, fixture.offer.ca_key_digest);
-    fixture.words = {{{"@CA@", fixture.offer.ca_pem},
-                      {"@LEAF@", fixture.leaf.to_pem()},
-                      {"@CERT@", fixture.certificate.to_pem()},
-                      {"@CSR@", fixture.request.csr},
-                      {"@NONCE@", fixture.question.nonce},
-                      {"@SECRET@", to_hex({reinterpret_cast<const std::uint8_t*>(fixture.question.sas_nonce.data()),
-                                           fixture.question.sas_nonce.size()})},
-                      {"@COMMIT@", fixture.request.commit},
-                      {"@MAC@", join_answer_mac(key, fixture.question.nonce, digest_of(fixture.certificate.der()),
-                                                fixture.offer.ca_key_digest, fixture.offer.dispatcher_serial,
-                                                fixture.offer.dispatcher_id)}}};
+    fixture.words = {
+        {{"@CA@", fixture.offer.ca_pem},
+         {"@LEAF@", fixture.leaf.to_pem()},
+         {"@CERT@", fixture.certificate.to_pem()},
+         {"@CSR@", fixture.request.csr},
+         {"@NONCE@", fixture.question.nonce},
+         {"@SECRET@", to_hex({reinterpret_cast<const std::uint8_t*>(fixture.question.sas_nonce.data()),
+                              fixture.question.sas_nonce.size()})},
+         {"@COMMIT@", fixture.request.commit},
+         {"@MAC@", join_answer_mac(key, fixture.question.nonce, digest_of(fixture.certificate.der()),
+                                   fixture.offer.ca_key_digest, fixture.offer.dispatcher_serial,
+                                   fixture.offer.dispatcher_id)}}};
     return fixture;
 }
 
@@ -137,7 +139,8 @@ void check_request(const std::string& text) {
     require(is_valid_hostname(read->hostname) && read->hostname != dispatcher_name);
     require(read->version == 1 || read->version == 2);
     require(is_hex(read->commit, read->version == 2 ? 64 : 0));
-    require(!read->join || (read->version == 2 && is_valid_kid(read->join->kid) && is_hex(read->join->mac, 64)));
+    require(!read->join ||
+            (read->version == 2 && is_valid_kid(read->join->kid) && is_hex(read->join->mac, 64)));
     read->id = fixture().request.id;
     check_queued(read->to_json());
 }
