@@ -253,9 +253,8 @@ class TakenOver(Case):
     def test_join_with_a_key_of_his_own(self):
         """The mac of the request is for the agent's key, over the dispatcher's certificate: his are neither."""
         token = self.token()
-        with self.attack() as attacker:
-            agent = self.enterContext(V2Agent(attacker.address, "web-joins", token))
-            self.assertEqual(agent.ask(), {"status": "error", "reason": "join token refused"})
+        agent = self.enterContext(V2Agent(self.attack().address, "web-joins", token))
+        self.assertEqual(agent.ask(), {"status": "error", "reason": "join token refused"})
         with Mitm(self.directory, self.listener.address, authority=self.evil) as relay:
             agent = self.enterContext(V2Agent(relay.address, "web-joins", token))
             self.assertEqual(agent.ask(), {"status": "error", "reason": "join token refused"})
