@@ -113,8 +113,8 @@ REVEALS = [
 ]
 
 SLOW = [
-    Slow("no reveal", lambda port: asked_only(port, b""), 25),
-    Slow("reveal in drops", lambda port: asked_only(port, REVEAL + b"Content-Length: 1000\r\n\r\n"), 25, b" "),
+    Slow("no reveal", lambda port: asked_only(port, b""), 22),
+    Slow("reveal in drops", lambda port: asked_only(port, REVEAL + b"Content-Length: 1000\r\n\r\n"), 22, b" "),
 ]
 
 

@@ -1,5 +1,6 @@
 """Either side is killed between any two messages: asked once more, the agent is paired, with one certificate that counts."""
 
+import itertools
 import json
 import threading
 import unittest
@@ -182,14 +183,14 @@ class DispatcherIsKilled(Case):
         self.assert_one_certificate(trial, relay)
 
 
-def add(case, mode, message):
-    setattr(case, f"test_{mode}_at_the_{message}", lambda self: self.check(mode, message))
+def add_tests(case):
+    for mode, message in itertools.product(("tofu", "token"), MESSAGES):
+        setattr(case, f"test_{mode}_at_the_{message}",
+                lambda self, mode=mode, message=message: self.check(mode, message))
 
 
-for each_case in (AgentIsKilled, DispatcherIsKilled):
-    for each_mode in ("tofu", "token"):
-        for each_message in MESSAGES:
-            add(each_case, each_mode, each_message)
+add_tests(AgentIsKilled)
+add_tests(DispatcherIsKilled)
 
 
 class WhileItJoins(Case):
