@@ -220,6 +220,10 @@ class TokenFiles(unittest.TestCase):
                 text = self.refused(environment=self.deployment.environment(JOIN_TOKEN_FILE=str(path)))
                 self.assertRegex(text, f"{path}|JOIN_TOKEN_FILE")
 
+    def test_empty_option(self):
+        for option in ("--ca-pin", "--join-token-file"):
+            self.assertIn(option, self.refused(option, ""), "it must not become trust in whoever answers")
+
     def test_no_file(self):
         for path in (self.deployment.directory / "none", self.deployment.directory, "/dev/null", "/nonexistent/x"):
             with self.subTest(path):
