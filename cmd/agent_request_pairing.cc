@@ -38,7 +38,8 @@ Result<PairingAttempt> read_options(const Invocation& call) {
     // A variable of a script that was never set must not become trust in whoever answers.
     for (const char* proof : {"--ca-pin", "--join-token-file"}) {
         if (call.has(proof) && call.text(proof).empty())
-            return fail(Errc::usage, fmt::format("{} is empty; leave it out, or say what it should be", proof));
+            return fail(Errc::usage,
+                        fmt::format("{} is empty; leave it out, or say what it should be", proof));
     }
     TRY(const Target target, Target::parse(call.text("--dispatcher")));
     PairingAttempt attempt;

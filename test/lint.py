@@ -163,6 +163,20 @@ def headers_guard_themselves():
 
 
 @rule
+def types_have_one_definition():
+    """no type of the program's namespace is defined in two headers
+    The linker takes two for one (ISO C++, [basic.def.odr]), and the wrong destructor runs."""
+    found = {}
+    for path in sources():
+        if path.suffix != ".h" or path.parts[0] == "test":
+            continue
+        for name in re.findall(r"^(?:struct|class|enum class) (\w+)(?: final)?(?: :[^;{]*)? ?\{", text(path), re.MULTILINE):
+            if name in found:
+                yield path, f"{name} is defined in {found[name]} too"
+            found[name] = path
+
+
+@rule
 def sources_are_formatted():
     """C++ is formatted by clang-format 14 with .clang-format
     Other versions format differently; with one version, diffs show changes only."""
