@@ -1,6 +1,7 @@
 // Usage: pairing-mode
 // Listens for pairing requests until SIGTERM or SIGINT. On a terminal each request is shown and answered
-// there; approve and deny answer from another process, terminal or not.
+// there; approve and deny answer from another process, terminal or not. Where another process serves the
+// queue, a terminal shows and answers the requests of that.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -12,6 +13,7 @@
 #include "cmd/verbs.h"
 #include "core/pairing_approval.h"
 #include "core/timestamp.h"
+#include "net/pairing_front_end.h"
 #include "net/pairing_mode.h"
 #include "net/runtime.h"
 #include "net/terminal_input.h"
@@ -68,10 +70,16 @@ PairingPrompt::Actions actions_of(Runtime& runtime, const DispatcherConfig& conf
     return actions;
 }
 
-asio::awaitable<void> converse(Runtime& runtime, PairingPrompt& prompt, PairingMode& mode) {
+// `stop` ends what serves.
+asio::awaitable<void> converse(Runtime& runtime, PairingPrompt& prompt, std::function<void()> stop) {
     std::function<void(std::string)> on_line = [&prompt](const std::string& line) { prompt.line(line); };
     co_await read_terminal_lines(runtime, std::move(on_line));
-    mode.stop();
+    stop();
+}
+
+asio::awaitable<int> answer_for_others(const Invocation& call, PairingFrontEnd& front_end) {
+    const auto served = co_await front_end.run();
+    co_return served ? 0 : report(call, served.error());
 }
 
 }  // namespace
@@ -85,9 +93,9 @@ int dispatcher_pairing_mode(const Invocation& call) {
     const bool interactive = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1;
 
     Runtime runtime;
-    std::unique_ptr<PairingMode> mode;
+    std::function<void()> stop;
     PairingPrompt* asking = nullptr;
-    PairingPrompt prompt(actions_of(runtime, *config, asking, [&] { mode->stop(); }));
+    PairingPrompt prompt(actions_of(runtime, *config, asking, [&] { stop(); }));
     asking = &prompt;
     PairingEvents events = announce();
     if (interactive) {
@@ -96,12 +104,20 @@ int dispatcher_pairing_mode(const Invocation& call) {
             prompt.ended(request, outcome);
         };
     }
-    auto opened = PairingMode::create(runtime, *config, std::move(events));
-    if (!opened) return report(call, opened.error());
-    mode = std::move(*opened);
-    print_now(fmt::format("Pairing mode: listening on {}\n", mode->address()));
-    if (interactive) runtime.spawn(converse(runtime, prompt, *mode));
-    return runtime.run([&] { return mode->serve(); });
+    auto mode = PairingMode::create(runtime, *config, events);
+    if (!mode && interactive && mode.error().code == Errc::locked) {
+        PairingFrontEnd front_end(runtime, *config, events);
+        stop = [&] { front_end.stop(); };
+        print_now(fmt::format("Pairing mode: {}; this terminal answers its requests\n",
+                              PairingQueue(config->pairing_dir()).listener_note()));
+        runtime.spawn(converse(runtime, prompt, stop));
+        return runtime.run([&] { return answer_for_others(call, front_end); });
+    }
+    if (!mode) return report(call, mode.error());
+    stop = [&] { (*mode)->stop(); };
+    print_now(fmt::format("Pairing mode: listening on {}\n", (*mode)->address()));
+    if (interactive) runtime.spawn(converse(runtime, prompt, stop));
+    return runtime.run([&] { return (*mode)->serve(); });
 }
 
 }  // namespace ctrlexec

@@ -17,6 +17,7 @@ namespace {
 constexpr std::size_t max_request_bytes = 64 * 1024;
 constexpr std::size_t max_answer_bytes = 256 * 1024;
 constexpr std::size_t max_files = 100'000;
+constexpr std::size_t max_note_bytes = 4096;
 
 bool ends_with(std::string_view text, std::string_view end) {
     return text.size() > end.size() && text.substr(text.size() - end.size()) == end;
@@ -124,6 +125,12 @@ Result<void> PairingQueue::require_listener() const {
                 "no pairing-mode is running, so the agent's connection is gone; start pairing-mode and ask "
                 "again from "
                 "the agent");
+}
+
+std::string PairingQueue::listener_note() const {
+    const auto text = read_file(directory_ + "/.listener", max_note_bytes);
+    const std::string note = text ? printable(trim(*text)) : std::string();
+    return note.empty() ? "another process serves the queue" : note;
 }
 
 Result<void> PairingQueue::add(const PairingRequest& request, std::size_t limit, std::int64_t now) const {

@@ -63,6 +63,8 @@ class PairingQueue {
     Result<FileLock> lock_listener() const;
     // Errc::not_found when no listener holds that lock: then nobody holds the agents' connections either.
     Result<void> require_listener() const;
+    // What the listener has noted in its lock file: "the API process listens on [::]:7444".
+    std::string listener_note() const;
 
     // Errc::busy when `limit` requests wait already. Call with the lock held.
     Result<void> add(const PairingRequest& request, std::size_t limit, std::int64_t now) const;

@@ -1,5 +1,6 @@
 #include "net/pairing_listener.h"
 
+#include <fmt/format.h>
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -53,7 +54,8 @@ PairingListener::PairingListener(Runtime& runtime, const DispatcherConfig& confi
 
 Result<std::shared_ptr<PairingListener>> PairingListener::create(Runtime& runtime,
                                                                  const DispatcherConfig& config,
-                                                                 PairingEvents events) {
+                                                                 PairingEvents events,
+                                                                 std::string_view process) {
     TRY_DO(load_dispatcher_identity(config));
     TRY(FileLock lock, PairingQueue(config.pairing_dir()).lock_listener());
     std::shared_ptr<PairingListener> self(
@@ -64,6 +66,7 @@ Result<std::shared_ptr<PairingListener>> PairingListener::create(Runtime& runtim
     }
     TRY_DO(self->port_->load_face());
     TRY(self->listener_, Listener::open(runtime, config.pairing_bind, config.pairing_port));
+    TRY_DO(self->lock_.write(fmt::format("{} listens on {}", process, self->address())));
     return self;
 }
 

@@ -17,9 +17,11 @@ namespace ctrlexec {
 class PairingListener : public std::enable_shared_from_this<PairingListener> {
   public:
     // Errc::locked when another listener serves this queue, which this one does as long as it exists.
-    // Requests left by one that crashed are dropped: their agents' connections are gone.
+    // Requests left by one that crashed are dropped: their agents' connections are gone. `process`: what a
+    // pairing-mode says that finds the queue served.
     static Result<std::shared_ptr<PairingListener>> create(Runtime& runtime, const DispatcherConfig& config,
-                                                           PairingEvents events);
+                                                           PairingEvents events,
+                                                           std::string_view process = "the API process");
     std::string address() const { return listener_->address(); }
 
     // Until stop(), once. Waiting agents then see their connection close.

@@ -24,7 +24,7 @@ Result<std::unique_ptr<PairingMode>> PairingMode::create(Runtime& runtime, const
                                                          PairingEvents events) {
     std::unique_ptr<PairingMode> self(new PairingMode(runtime, config));
     self->stamp_ = identity_stamp(config);  // before it is read: a change meanwhile is met later
-    TRY(self->listener_, PairingListener::create(runtime, config, std::move(events)));
+    TRY(self->listener_, PairingListener::create(runtime, config, std::move(events), "another pairing-mode"));
     return self;
 }
 
