@@ -33,6 +33,8 @@ DISPATCHER = {
     "pair-approve": rf"HOST=web-01 PEER=127\.0\.0\.1 REQID={REQID} SERIAL=[0-9a-f]+ TRUST=unchecked",
     "pair-sas-mismatch": rf"HOST=web-01 PEER=127\.0\.0\.1 REQID={REQID}",
     "pair-commit-mismatch": rf"HOST=web-04 PEER=127\.0\.0\.1 REASON=\"[^\"]+\" REQID={REQID}",
+    "join-token-create": rf"EXPIRES=\S+ KID={REQID} USES=1",
+    "join-token-revoke": f"KID={REQID}",
     "join": rf"HOST=web-05 KID={REQID} PEER=127\.0\.0\.1 REQID={REQID} SERIAL=[0-9a-f]+",
     "join-refuse": rf"HOST=web-06 KID={REQID} PEER=127\.0\.0\.1 REASON=\"join token used up\"",
     "pair-deny": rf"HOST=web-02 PEER=127\.0\.0\.1 REQID={REQID}",
@@ -118,6 +120,7 @@ class Catalogue(unittest.TestCase):
         for name, end in (("web-05", V2Agent.pair), ("web-06", V2Agent.ask)):
             with V2Agent(listener.address, name, token) as agent:
                 end(agent)
+        cls.command("join-token", "revoke", token.split("_")[1])
 
     @classmethod
     def call(cls):

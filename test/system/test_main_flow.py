@@ -65,9 +65,9 @@ class Pairing(unittest.TestCase):
             self.listener.wait_output(rf"^Pairing request from web-01 \(127\.0\.0\.1\) - ID: {request['id']}\n"
                                       rf"  Received: {ISO}\n  Code: {code}$")
             titles, rule, row = self.deployment.dispatcher("list-requests").stdout.decode().splitlines()
-            self.assertEqual(titles.split(), ["ID", "HOSTNAME", "IP", "CODE", "RECEIVED"])
+            self.assertEqual(titles.split(), ["ID", "HOSTNAME", "IP", "CODE", "RECEIVED", "TRUST"])
             self.assertRegex(rule, r"^-+$")
-            self.assertEqual(row.split(), [request["id"], "web-01", "127.0.0.1", code, request["received"]])
+            self.assertEqual(row.split(), [request["id"], "web-01", "127.0.0.1", code, request["received"], "sas"])
             asking.kill()
 
     def test_approval_pairs_the_agent(self):
@@ -100,9 +100,10 @@ class Pairing(unittest.TestCase):
         self.assertEqual(record["serial_status"], "current")
         self.assertEqual(record["dispatcher_serial"], self.agent.serial.read_text().strip())
         titles, rule, row = self.deployment.dispatcher("list-agents").stdout.decode().splitlines()
-        self.assertEqual(re.split(r"  +", titles), ["HOSTNAME", "IP", "PAIRED", "CERT EXPIRY", "DAYS LEFT"])
+        self.assertEqual(re.split(r"  +", titles), ["HOSTNAME", "IP", "PAIRED", "CERT EXPIRY", "DAYS LEFT",
+                                                    "TRUST"])
         self.assertRegex(rule, r"^-+$")
-        self.assertRegex(row, rf"^web-01 +127\.0\.0\.1 +{record['paired']} +{record['expiry']} +36[45]$")
+        self.assertRegex(row, rf"^web-01 +127\.0\.0\.1 +{record['paired']} +{record['expiry']} +36[45] +unchecked$")
 
     def test_denial_leaves_the_agent_unpaired(self):
         with self.agent.request_pairing(self.listener) as asking:

@@ -214,6 +214,36 @@ class SeveralAgents(ComposeCase):
         return json.loads(answer.stdout)["hosts"] if answer.returncode == 0 else None
 
 
+class Fleet(ComposeCase):
+    """compose.fleet.yml: as many agents as are asked for join by themselves, with the token that the dispatcher made."""
+
+    files = ("compose.fleet.yml",)
+
+    def up(self, count):
+        self.compose("up", "-d", "--scale", f"agent={count}")
+        agents = [Container(self.engine, f"{self.project}_agent_{i + 1}") for i in range(count)]
+        for agent in agents:
+            agent.wait_log(r"listening on ")
+        return agents
+
+    def test_agents_join_without_a_further_command(self):
+        self.dispatcher = Container(self.engine, f"{self.project}_dispatcher_1")
+        agents = self.up(3)
+        self.assertEqual(len(self.dispatcher.registered()), 3)
+        self.dispatcher.dispatcher("ping", "all")
+        starts = [agent.state["StartedAt"] for agent in agents]
+        self.assertEqual([agent.state["StartedAt"] for agent in self.up(5)][:3], starts)
+        self.assertEqual(len(self.dispatcher.registered()), 5)
+        self.assertEqual(len(re.findall(r"Join token \w+ written to /join/token", self.dispatcher.logs)), 1)
+        self.engine.docker("restart", self.dispatcher.name)
+        self.dispatcher.wait_log(r"listening on ", 2)
+        self.dispatcher.dispatcher("ping", "all")
+        self.assertEqual(len(self.up(6)), 6)
+        self.assertEqual(len(re.findall(r"Join token \w+ written", self.dispatcher.logs)), 1)
+        for agent in agents:
+            self.assertNotIn("cej2_", agent.logs)
+
+
 class OtherFiles(ComposeCase):
     """compose.dispatcher.yml and compose.agent.yml: two projects, one network in common."""
 
