@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/authority.h"
+#include "core/digest.h"
 #include "core/dispatcher_id.h"
-#include "core/pairing_messages.h"
 #include "core/serial_list.h"
 #include "core/timestamp.h"
 #include "test/core/crypto_fixture.h"
@@ -63,6 +63,24 @@ class Dispatcher {
         REQUIRE(queue().add(request, 10, now));
     }
     void add() const { add(id, "web-01", make_request({"web-01"}, key)); }
+    // One of version 2, whose agent was told of these certificates.
+    void add_revealed(const std::string& request_id) const {
+        PairingRequest request;
+        request.id = request_id;
+        request.hostname = "web-01";
+        request.ip = "10.0.0.7";
+        request.csr = make_request({"web-01"}, key);
+        request.nonce = "00ff";
+        request.received = iso8601(now);
+        request.version = 2;
+        request.sas = "4831-1920";
+        request.dispatcher_serial = "02";
+        request.ca_digest = to_hex(sha256(data_of_ca()));
+        const auto lock = queue().lock();
+        REQUIRE(lock);
+        REQUIRE(queue().add(request, 10, now));
+    }
+    std::string data_of_ca() const { return Certificate::from_file(config.ca_dir + "/ca.crt")->to_pem(); }
     bool is_waiting() const { return queue().find(id, now).has_value(); }
 
     const TempDir dir;
@@ -71,15 +89,6 @@ class Dispatcher {
     DispatcherConfig config;
     std::optional<FileLock> listener;
 };
-
-json::Object body_of(const std::string& csr, const std::string& hostname = "web-01") {
-    return {{"hostname", hostname}, {"csr", csr}, {"nonce", "06ba031ebf93b5a2ba317abb3f87b35b"}};
-}
-
-std::string with(json::Value object, std::string_view key, json::Value value) {
-    object.set(key, std::move(value));
-    return json::dump(object);
-}
 
 }  // namespace
 
@@ -144,6 +153,54 @@ TEST_CASE(
     CHECK(d.registry().find("web-01")->agent_port == 7500);
     CHECK(d.registry().find("web-01")->lookup_by == "ip");
     CHECK(d.registry().find("web-01")->reqid == "aaaaaaaa");
+}
+
+TEST_CASE("a check code approves the request that has it, and no other") {
+    const Dispatcher d;
+    d.add();
+    ApprovalOptions options;
+    options.sas = "4831-1920";
+    CHECK(approve_pairing(d.config, id, d.now, options).error().code == Errc::denied);  // it has none
+    REQUIRE(deny_pairing(d.config, id, d.now));
+    d.add_revealed("aaaaaaaa");
+    options.sas = "4831-1921";
+    const auto wrong = approve_pairing(d.config, "aaaaaaaa", d.now, options);
+    REQUIRE_FALSE(wrong);
+    CHECK(wrong.error().code == Errc::denied);
+    CHECK_FALSE(mentions(wrong.error().text(), "1920"));
+    CHECK(d.registry().list()->agents.empty());
+    options.sas = "4831-1920";
+    const auto approval = approve_pairing(d.config, "aaaaaaaa", d.now, options);
+    REQUIRE(approval);
+    CHECK(d.registry().find("web-01")->trust == "sas");
+    CHECK(mentions(approval->trust_text(), "pairing-confirm 4831-1920"));
+    CHECK(d.queue().answer("aaaaaaaa")->scalar("pair_v") == "2");
+}
+
+TEST_CASE("an agent that asks again with its registered key is the same agent") {
+    const Dispatcher d;
+    d.add_revealed(id);
+    const auto first = approve_pairing(d.config, id, d.now);
+    REQUIRE(first);
+    CHECK(first->agent.trust == "unchecked");
+    CHECK(mentions(first->trust_text(), "4831-1920"));
+    d.add_revealed("aaaaaaaa");
+    const auto again = approve_pairing(d.config, "aaaaaaaa", d.now);
+    REQUIRE(again);
+    CHECK(again->replaced_serial == first->serial);
+    CHECK(SerialList::load(d.config.ca_dir + "/revoked-serials")->contains(first->serial));
+    CHECK(d.registry().find("web-01")->certificate_serial == again->serial);
+}
+
+TEST_CASE("nothing is approved that the agent would refuse, since our certificates have changed") {
+    Dispatcher d;
+    d.add_revealed(id);
+    d.config.cert = d.dir.put("other.crt", d.data_of_ca());
+    const auto rotated = approve_pairing(d.config, id, d.now);
+    REQUIRE_FALSE(rotated);
+    CHECK(mentions(rotated.error().message, "let it ask again"));
+    CHECK(d.is_waiting());
+    CHECK(d.registry().list()->agents.empty());
 }
 
 TEST_CASE("the queue and the CA of an old deployment are taken over") {
@@ -289,85 +346,4 @@ TEST_CASE("of several operators who answer the same request exactly one succeeds
     CHECK(succeeded == 1);
     const bool approved = d.queue().answer(id)->text("status") == "approved";
     CHECK(d.registry().list()->agents.size() == (approved ? 1 : 0));
-}
-
-TEST_CASE("a pairing body of an old or a newer agent becomes a request") {
-    const std::string csr = make_request({"web-01"}, new_ec_key());
-    const auto old = parse_pairing_body(json::dump(body_of(csr)), false);
-    REQUIRE(old);
-    CHECK(old->hostname == "web-01");
-    CHECK(old->csr == csr);
-    CHECK(old->nonce == "06ba031ebf93b5a2ba317abb3f87b35b");
-    CHECK(old->code == pairing_code(csr));
-    CHECK(old->version == 1);
-    CHECK(old->agent_port == 0);
-    CHECK(old->lookup_by == "");
-    json::Value newer = body_of(csr);
-    newer.set("agent_port", "7000");
-    newer.set("lookup_by", "ip");
-    newer.set("pair_v", 3);
-    newer.set("sas_commit", std::string(64, 'a'));
-    newer.set("tomorrow", json::Object{{"kid", "x"}});
-    const auto request = parse_pairing_body(json::dump(newer), false);
-    REQUIRE(request);
-    CHECK(request->agent_port == 7000);
-    CHECK(request->version == 2);
-    CHECK(request->lookup_by == "ip");
-    CHECK(parse_pairing_body(with(body_of(csr), "agent_port", 70'000), false)->agent_port == 0);
-    CHECK(parse_pairing_body(with(body_of(csr), "lookup_by", "../x"), false)->lookup_by == "");
-}
-
-TEST_CASE("an agent cannot choose its id, address, time or code") {
-    json::Value body = body_of(make_request({"web-01"}, new_ec_key()));
-    for (const auto* key : {"id", "ip", "received", "code"}) body.set(key, "01234567");
-    const auto request = parse_pairing_body(json::dump(body), false);
-    REQUIRE(request);
-    CHECK(request->id == "");
-    CHECK(request->ip == "");
-    CHECK(request->received == "");
-    CHECK(request->code != "01234567");
-}
-
-TEST_CASE("a pairing body with anything malformed is refused") {
-    const PrivateKey key = new_ec_key();
-    const std::string csr = make_request({"web-01"}, key);
-    std::string tampered = csr;
-    tampered[tampered.size() / 2] = tampered[tampered.size() / 2] == 'A' ? 'B' : 'A';
-    std::vector<std::string> bodies{"", "null", "[]", "\"x\"", "{}", "{", json::dump(body_of(csr)) + "x"};
-    for (const auto name :
-         {""sv, "../web-01"sv, ".."sv, "a b"sv, "web-01\n"sv, "web-01\0"sv, "-x"sv, "\x1b[2J"sv}) {
-        bodies.push_back(with(body_of(csr), "hostname", name));
-    }
-    for (const auto nonce : {""sv, "xyz"sv, "00 ff"sv, "0x00"sv, "00ff\0"sv, "00ff\n"sv}) {
-        bodies.push_back(with(body_of(csr), "nonce", nonce));
-    }
-    bodies.push_back(with(body_of(csr), "nonce", std::string(129, 'a')));
-    bodies.push_back(with(body_of(csr), "nonce", 123));
-    bodies.push_back(with(body_of(csr), "hostname", json::Array{"web-01"}));
-    for (const std::string& bad : {std::string(), std::string("garbage"), tampered, csr + csr, key.to_pem(),
-                                   data("keys/rsa-1024.csr"), make_request({"web-01", "web-02"}, key),
-                                   make_request({"web-01\x1b[2J"}, key), make_request({}, key)}) {
-        bodies.push_back(with(body_of(csr), "csr", bad));
-    }
-    for (const auto& body : bodies) {
-        const auto request = parse_pairing_body(body, false);
-        REQUIRE_MESSAGE(!request, body);
-        CHECK_MESSAGE(request.error().code == Errc::bad_request, body);
-        CHECK_MESSAGE(!mentions(request.error().text(), "\x1b"), body);
-    }
-    CHECK_FALSE(parse_pairing_body(with(body_of(csr), "x", std::string(65'536, 'x')), false));
-    CHECK_FALSE(parse_pairing_body(with(body_of(csr), "csr", csr + std::string(10'240, '\n')), false));
-}
-
-TEST_CASE("a request in another agent's name is refused unless the operator allows it") {
-    const std::string csr = make_request({"web-02"}, new_ec_key());
-    const auto refused = parse_pairing_body(json::dump(body_of(csr)), false);
-    REQUIRE_FALSE(refused);
-    CHECK(refused.error().code == Errc::bad_request);
-    CHECK(mentions(refused.error().message, "'web-02'"));
-    CHECK(mentions(refused.error().message, "'web-01'"));
-    const auto allowed = parse_pairing_body(json::dump(body_of(csr)), true);
-    REQUIRE(allowed);
-    CHECK(allowed->hostname == "web-01");
-    CHECK_FALSE(parse_pairing_body(json::dump(body_of(make_request({"Web-01"}, new_ec_key()))), false));
 }

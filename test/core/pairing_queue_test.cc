@@ -322,3 +322,47 @@ TEST_CASE("one listener serves a queue") {
     CHECK(code_of(queue.require_listener()) == Errc::not_found);
     CHECK(code_of(PairingQueue(dir / "missing").require_listener()) == Errc::not_found);
 }
+
+TEST_CASE("a request of version 2 counts at once, and can be seen and answered once it is revealed") {
+    const TempDir dir;
+    const PairingQueue queue(dir.path());
+    PairingRequest request = request_of(first_id);
+    request.version = 2;
+    request.dispatcher_serial = "1a2b";
+    request.ca_digest = "00ff";
+    REQUIRE(queue.add(request, 1, now));
+    CHECK(ids(queue) == "");
+    CHECK(code_of(queue.find(first_id, now)) == Errc::not_found);
+    CHECK(code_of(queue.add(request_of(second_id), 1, now)) == Errc::busy);
+    request.sas = "4831-1920";
+    REQUIRE(queue.update(request));
+    CHECK(ids(queue) == first_id + " ");
+    const auto found = queue.find(first_id, now);
+    REQUIRE(found);
+    CHECK(found->sas == "4831-1920");
+    CHECK(found->version == 2);
+    CHECK(found->dispatcher_serial == "1a2b");
+    CHECK(found->ca_digest == "00ff");
+    CHECK(dir.mode(first_id + ".json") == 0600);
+    REQUIRE(queue.deny(*found, "rejected by operator"));
+    CHECK(queue.answer(first_id)->scalar("pair_v") == "2");
+    queue.drop(first_id);
+    CHECK(code_of(queue.update(request)) == Errc::not_found);
+    CHECK(dir.names() == "");
+}
+
+TEST_CASE("a queued request of another version, or with a check code that is none, is no request") {
+    PairingRequest request = request_of(first_id);
+    request.version = 2;
+    request.sas = "4831-1920";
+    CHECK(PairingRequest::from_json(request.to_json()));
+    for (const auto sas : {"48311920"sv, "4831"sv, "4831-192x"sv, "4831-1920\n"sv}) {
+        request.sas = sas;
+        CHECK_MESSAGE(!PairingRequest::from_json(request.to_json()), sas);
+    }
+    request.sas.clear();
+    for (const int version : {3, 99}) {
+        request.version = version;
+        CHECK_FALSE(PairingRequest::from_json(request.to_json()));
+    }
+}
