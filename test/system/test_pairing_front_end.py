@@ -3,11 +3,12 @@
 import signal
 import unittest
 
+from api import serve_api
 from deployment import Deployment
 from pairing_v2 import V2Agent
 from terminal import Terminal
 
-REQID = "[0-9a-f]{16}"
+START = "ACTION=pairing-mode-start"
 QUESTION = r"Accept, Deny, or Skip\? \[a/d/s\]: $"
 
 
@@ -66,6 +67,18 @@ class FrontEnd(unittest.TestCase):
         agent = self.ask()
         self.deployment.dispatcher("approve", agent.first["reqid"])
         self.assertEqual(agent.read_last()["status"], "approved")
+
+    def test_beside_the_api_that_serves_the_pairing_port(self):
+        deployment = self.enterContext(Deployment(api_port=0, api_auth_default="allow", pairing="on"))
+        api = serve_api(deployment)
+        api.wait_log(START)
+        terminal = self.enterContext(Terminal(deployment.argv("pairing-mode"), deployment.environment()))
+        address = terminal.expect(r"^Pairing mode: the API process listens on (\S+); this terminal answers its requests$")[1]
+        agent = self.enterContext(V2Agent(address, "web-01")).wait()
+        terminal.expect(QUESTION)
+        terminal.type(f"{agent.sas}\n")
+        self.assertEqual(agent.read_last()["status"], "approved")
+        agent.check_last()
 
     def test_without_a_terminal_it_is_an_error(self):
         done = self.deployment.dispatcher("pairing-mode", check=1)
