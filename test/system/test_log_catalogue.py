@@ -190,11 +190,7 @@ class Catalogue(unittest.TestCase):
         value = r'("(?:[^"\\\n]|\\.)*"|[^ "=\\]+)'
         for line in self.lines():
             self.assertRegex(line, rf"^ACTION=[a-z-]+( [A-Z_]+={value})*$")
-<<<<<<< HEAD
             keys = [match[0] for match in re.findall(rf" ([A-Z_]+)={value}", line)]
-=======
-            keys = [match[0] for match in re.findall(rf" ([A-Z]+)={value}", line)]
->>>>>>> 5552d14 (net: a denied request is not kept; test: pairing of a container by token, pin and check code)
             self.assertEqual(keys, sorted(set(keys)), line)
 
     def test_the_same_reqid_is_on_both_sides_of_a_run(self):
