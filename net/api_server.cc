@@ -7,6 +7,7 @@
 
 #include "core/dispatcher_identity.h"
 #include "core/idempotency.h"
+#include "core/join_tokens.h"
 #include "core/log.h"
 #include "core/run_store.h"
 #include "core/submitted_runs.h"
@@ -130,7 +131,7 @@ void ApiServer::take_identity_of_now() {
     log_event(LogLevel::info, "identity-reload", {});
 }
 
-// Old runs and old Idempotency-Keys.
+// Old runs, old Idempotency-Keys, and join tokens that expired long ago.
 asio::awaitable<void> ApiServer::purge_loop() {
     asio::steady_timer timer(runtime_.io());
     std::error_code ignored;
@@ -139,6 +140,7 @@ asio::awaitable<void> ApiServer::purge_loop() {
             TRY_DO(RunStore(config.runs_dir()).purge(now_seconds()));
             TRY_DO(SubmittedRuns(config.runs_dir()).purge(now_seconds()));
             TRY_DO(IdempotencyStore(config.idempotency_dir()).purge(now_seconds()));
+            TRY_DO(JoinTokens(config).purge(now_seconds()));
             return true;
         };
         const auto purged = co_await offload<bool>(runtime_.pool(), file_timeout, std::move(work));

@@ -1,6 +1,7 @@
 """The API's process listens for agents that pair, while a join token is valid or always, and another process may."""
 
 import contextlib
+import json
 import re
 import signal
 import socket
@@ -138,6 +139,16 @@ class Hosted(unittest.TestCase):
             agent.wait()
             self.assertNotEqual(agent.first["dispatcher_serial"], before)
             self.approve(deployment, agent)
+
+    def test_it_forgets_tokens_that_expired_more_than_a_day_ago(self):
+        deployment = self.deployment()
+        old, young = (deployment.state / "join-tokens" / self.token(deployment).split("_")[1] for _ in range(2))
+        record = json.loads((old / "token.json").read_text())
+        (old / "token.json").write_text(json.dumps({**record, "created": "2026-01-01T00:00:00Z",
+                                                    "expires": "2026-01-02T00:00:00Z"}))
+        serve_api(deployment)
+        poll("the old one is gone", lambda: not old.exists())
+        self.assertTrue(young.exists())
 
     @unittest.skipIf(BUILD == "debug", "sanitizers have memory of their own")
     def test_an_idle_api_does_not_grow_by_it(self):
