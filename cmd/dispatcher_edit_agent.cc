@@ -8,9 +8,11 @@
 #include "cmd/print.h"
 #include "cmd/verbs.h"
 #include "core/hostname.h"
+#include "core/join_redemption.h"
 #include "core/log.h"
 #include "core/registry.h"
 #include "core/target.h"
+#include "core/timestamp.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
@@ -47,7 +49,8 @@ void apply(const Edit& edit, AgentRecord& record) {
 
 // The new record is there before the old one goes: cut short, the agent is registered twice, never not at
 // all.
-Result<AgentRecord> carry_out(const Registry& registry, const std::string& name, const Edit& edit) {
+Result<AgentRecord> carry_out(const DispatcherConfig& config, const std::string& name, const Edit& edit) {
+    const Registry registry(config.agents_dir());
     TRY(const FileLock held, registry.lock());
     TRY(AgentRecord record, registry.find(name));
     apply(edit, record);
@@ -58,6 +61,8 @@ Result<AgentRecord> carry_out(const Registry& registry, const std::string& name,
             return fail(Errc::exists,
                         fmt::format("an agent '{}' is registered already; unpair it first", record.hostname));
     }
+    // Its request would else register it under the old name once more.
+    if (moves) TRY_DO(withdraw_redemption(config, record, now_seconds()));
     TRY_DO(registry.save(record));
     if (moves) TRY_DO(registry.remove(name));
     return record;
@@ -70,7 +75,7 @@ int dispatcher_edit_agent(const Invocation& call) {
     if (!edit) return report(call, edit.error());
     const auto config = open_dispatcher(call);
     if (!config) return report(call, config.error());
-    const auto record = carry_out(Registry(config->agents_dir()), call.operands[0], *edit);
+    const auto record = carry_out(*config, call.operands[0], *edit);
     if (!record) return report(call, record.error());
     log_event(LogLevel::notice, "edit-agent", {{"HOST", call.operands[0]}, {"NAME", record->hostname}});
     if (call.has("--json")) {

@@ -98,7 +98,7 @@ Result<void> check_earlier(const DispatcherConfig& config, const Redemption& ear
     const auto revoked = SerialList::load(config.revoked_serials());
     if (!revoked) return failed(revoked.error());
     if (!earlier.withdrawn.empty() || revoked->contains(earlier.serial))
-        return refused("this key was unpaired, replaced or revoked; the agent needs a new one");
+        return refused("this agent was unpaired, renamed, replaced or revoked; it needs a new key");
     return success();
 }
 

@@ -36,8 +36,8 @@ struct Joined {
 Result<Joined> redeem_join(const DispatcherConfig& config, const PairingRequest& request,
                            const PairingOffer& offer, std::int64_t now);
 
-// The agent leaves or is replaced: its request gets nothing any more. Call with the registry's lock held,
-// before the record goes.
+// The agent leaves, is replaced or gets another name: its request gets nothing any more. Call with the
+// registry's lock held, before the record goes.
 Result<void> withdraw_redemption(const DispatcherConfig& config, const AgentRecord& agent, std::int64_t now);
 
 // The agent that has the name now. A record that cannot be read is in the way too, without key and serial.

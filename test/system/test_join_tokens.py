@@ -61,6 +61,15 @@ class Tokens(unittest.TestCase):
                 anew.pair()
         self.assertIn("web-01", self.records())
 
+    def test_an_agent_that_was_renamed_is_not_registered_a_second_time(self):
+        with self.deployment.pairing_mode() as listener:
+            with V2Agent(listener.address, "web-01", make_token(self.deployment)) as agent:
+                agent.pair()
+                self.deployment.dispatcher("edit-agent", "web-01", "--rename", "db-01")
+                with agent.retry() as again:
+                    self.assertEqual(again.ask()["status"], "error")
+        self.assertEqual(list(self.records()), ["db-01"])
+
     def test_a_name_that_is_taken(self):
         with self.deployment.pairing_mode() as listener:
             with V2Agent(listener.address, "web-01", make_token(self.deployment)) as agent:
