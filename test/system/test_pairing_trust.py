@@ -477,6 +477,29 @@ class KeptRequest(Trust):
                       agent.command("pairing-status", check=1).stdout.decode())
 
 
+class WithOurDispatcher(unittest.TestCase):
+    """Each side's person compares, and the agent serves the dispatcher that was meant."""
+
+    def test_check_code_typed_on_both_sides(self):
+        with Deployment() as deployment, deployment.pairing_mode() as listener:
+            agent = deployment.agent("web-01", pair_trust="sas")
+            with agent.request_pairing(listener) as asking:
+                code = asking.wait_output(rf"^Check code: ({CODE})$")[1]
+                reqid = deployment.wait_request("web-01")["id"]
+                wrong = code[:-1] + str((int(code[-1]) + 1) % 10)
+                deployment.dispatcher("approve", reqid, "--sas", wrong, check=1)
+                self.assertIn(code, deployment.dispatcher("approve", reqid, "--sas", code).stdout.decode())
+                self.assertEqual(asking.wait_exit(), 4)
+            agent.command("pairing-confirm", wrong, check=1)
+            self.assertFalse(agent.certificate.exists())
+            agent.command("pairing-confirm", code)
+            agent.serve()
+            [result] = deployment.json("ping", agent.target)["results"]
+            self.assertEqual(result["status"], "ok")
+            [listed] = deployment.json("list-agents")["agents"]
+            self.assertEqual(listed["trust"], "sas")
+
+
 class InAContainer(Trust):
     """entrypoint agent: the same, from the environment."""
 
