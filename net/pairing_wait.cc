@@ -43,12 +43,15 @@ asio::awaitable<void> pause(std::chrono::milliseconds time) {
     co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
-// Tells of the first failure, and then of each that is of another kind than the one before.
+// Tells of the first failure, and then of each that is of another kind than the one before. Of a dispatcher
+// whose certificate is not acceptable now, each time: it may be another's.
 class Reasons {
   public:
     explicit Reasons(std::function<void(const Error&)> tell) : tell_(std::move(tell)) {}
     void note(const Error& error) {
-        if (last_ != error.code && tell_) tell_(error);
+        const bool again = last_ == error.code && (error.code != Errc::tls_failed || text_ == error.message);
+        text_ = error.message;
+        if (!again && tell_) tell_(error);
         last_ = error.code;
     }
     void forget() { last_.reset(); }
@@ -56,6 +59,7 @@ class Reasons {
   private:
     std::function<void(const Error&)> tell_;
     std::optional<Errc> last_;
+    std::string text_;
 };
 
 void remove_old_leftovers(const AgentConfig& config) {

@@ -24,7 +24,8 @@ struct PairingWait {
     std::function<Result<PairingProofs>()> proofs;
     // Asked once nobody else asks for the same certificate: whether there is one now. May be null.
     std::function<bool()> settled;
-    // The kind of failure has changed; called once for each change, not for each try.
+    // The kind of failure has changed; called once for each change, not for each try (but for certificates
+    // whose dates are wrong, and the like: the words differ).
     std::function<void(const Error&)> waiting;
 };
 

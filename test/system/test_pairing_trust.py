@@ -158,6 +158,13 @@ class Lies(Trust):
                                    r"here says 20\d\d-", identity=self.authority.identity(start=start, end=end))
         self.assertIn("correct this clock", done.stderr.decode())
 
+    def test_clock_that_is_wrong_is_said_each_time_while_waiting(self):
+        identity = self.authority.identity(start="20200101000000Z", end="20200201000000Z")
+        agent = self.agent()
+        with self.deployment.start(self.argv(agent, self.dispatcher(identity=identity), "--wait"), "wait") as asking:
+            asking.wait_log(r"(?s)clock here says.*clock here says")
+        self.assert_not_stored(agent)
+
     def test_what_was_committed_to_is_revealed_to_version_2_only(self):
         dispatcher = self.dispatcher(version=1)
         self.ask(self.agent(), dispatcher)
