@@ -123,12 +123,13 @@ wait_until 'pairing-mode is listening' listening pairing.log "$pid"
 background request.log ctrl-exec-agent --config agent.conf request-pairing --dispatcher 127.0.0.1 --port "$port"
 request=$pid
 wait_until 'the request is in the queue' first_request
-wait_until 'the agent shows its code' grep -qi code request.log
+wait_until 'the agent shows its check code' grep -q '^Check code: ' request.log
 cat request.log
+code=$(sed -n 's/^Check code: //p' request.log)
 
-heading 'The operator compares the codes and approves'
+heading 'The operator types the check code that the agent shows'
 show ctrl-exec-dispatcher --config dispatcher.conf list-requests
-show ctrl-exec-dispatcher --config dispatcher.conf approve "$id"
+show ctrl-exec-dispatcher --config dispatcher.conf approve "$id" --sas "$code"
 wait_until 'the agent has its certificate' ended "$request"
 wait "$request" || fail 'request-pairing failed'
 show ctrl-exec-agent --config agent.conf pairing-status
