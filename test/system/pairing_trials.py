@@ -73,7 +73,7 @@ class Trial:
 
     def end(self):
         """Its exit code."""
-        return self.terminal.wait_exit() if self.mode == "terminal" else self.daemon.wait_exit()
+        return self.terminal.wait_end() if self.mode == "terminal" else self.daemon.wait_exit()
 
     @property
     def stored(self):

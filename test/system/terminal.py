@@ -63,6 +63,12 @@ class Terminal:
     def wait_exit(self):
         return self.process.wait(DEADLINE)
 
+    def wait_end(self):
+        """As wait_exit, of a program that leaves nobody behind: `text` then is all of it."""
+        status = self.wait_exit()
+        self._reader.join(DEADLINE)
+        return status
+
     def __enter__(self):
         return self
 

@@ -146,25 +146,45 @@ class Clocks(unittest.TestCase):
             with first.retry() as again:
                 self.assertEqual(again.pair(), certificate, "an answer that was lost is given again for a day")
 
+    def trial_with_clock(self, listener, seconds, mode, **options):
+        """An agent whose clock is so much ahead when it reads the first answer."""
+        reached, go = threading.Event(), threading.Event()
+
+        def first(_, answer):
+            reached.set()
+            go.wait(40)
+            return answer
+
+        relay = self.enterContext(Mitm(
+            self.deployment.directory, listener.address, first=first,
+            identity=(self.deployment.ca / "ctrl-exec.crt", self.deployment.ca / "ctrl-exec.key")))
+        trial = self.enterContext(Trial(self.deployment, mode, relay.address, **options))
+        self.assertTrue(reached.wait(40), trial.text)
+        put_ahead(trial.process.pid, seconds)
+        go.set()
+        return trial
+
     def with_agent(self, seconds, approve=True):
         """(exit code, text, what is stored) of an agent whose clock is so much ahead."""
         with self.deployment.pairing_mode() as listener:
-            reached, go = threading.Event(), threading.Event()
+            trial = self.trial_with_clock(listener, seconds, "tofu")
+            if approve:
+                self.deployment.dispatcher("approve", self.deployment.wait_request(trial.name)["id"])
+            return trial.end(), trial.text, trial.stored
 
-            def first(_, answer):
-                reached.set()
-                go.wait(40)
-                return answer
-
-            with Mitm(self.deployment.directory, listener.address, first=first,
-                      identity=(self.deployment.ca / "ctrl-exec.crt", self.deployment.ca / "ctrl-exec.key")) as relay:
-                with Trial(self.deployment, "tofu", relay.address) as trial:
-                    self.assertTrue(reached.wait(40), trial.text)
-                    put_ahead(trial.process.pid, seconds)
-                    go.set()
-                    if approve:
-                        self.deployment.dispatcher("approve", self.deployment.wait_request(trial.name)["id"])
-                    return trial.end(), trial.text, trial.stored
+    def test_dispatcher_two_days_ahead(self):
+        """What it signs is not valid yet where the agent is, which says so."""
+        with self.deployment.pairing_mode() as listener:
+            token = self.deployment.dispatcher("join-token", "create", "--ttl", "7d", "--uses", "2").stdout.decode()
+            put_ahead(listener.pid, 2 * DAY)
+            words = []
+            for name, ahead, expected in (("web-01", 0, 1), ("web-02", 3 * DAY, 0)):
+                trial = self.trial_with_clock(listener, ahead, "token", token=token.strip(), name=name)
+                self.assertEqual(trial.end(), expected, trial.text)
+                words.append(trial.text)
+            self.assertRegex(words[0], "not yet valid|valid from|clock")
+            [listed] = self.deployment.json("join-token", "list")["tokens"]
+            self.assertEqual(listed["used"], 2)
 
     def test_agent_a_day_ahead(self):
         status, text, _ = self.with_agent(DAY)
