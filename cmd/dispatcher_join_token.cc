@@ -138,12 +138,13 @@ int create(const Invocation& call, const DispatcherConfig& config) {
         print_out(token->text() + "\n");  // for $(…) and pipes
     } else {
         const std::string file = out.empty() ? "FILE" : out;
-        print_out(fmt::format(
-            "{}.\n{}On the agent, with {} there and readable by root alone:\n  {}\n"
-            "The token {} and is stored nowhere else.\n",
-            description(*record), out.empty() ? fmt::format("\n  {}\n\n", token->text()) : "",
-            out.empty() ? "that line in FILE" : out, agent_command(config, "--join-token-file " + file),
-            out.empty() ? "is shown this once" : fmt::format("is in {}", out)));
+        print_out(
+            fmt::format("{}.\n{}On the agent, with {}, readable by root alone:\n  {}\n"
+                        "The token {} and is stored nowhere else.\n",
+                        description(*record), out.empty() ? fmt::format("\n  {}\n\n", token->text()) : "",
+                        out.empty() ? "that line in FILE" : "a copy of " + out,
+                        agent_command(config, "--join-token-file " + file),
+                        out.empty() ? "is shown this once" : fmt::format("is in {}", out)));
     }
     return 0;
 }
