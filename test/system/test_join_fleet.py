@@ -42,7 +42,7 @@ class Fleet(unittest.TestCase):
             self.assertEqual({answer["status"] for answer in answers.values()}, {"approved"})
             ticks = sum(map(int, pathlib.Path(f"/proc/{listener.pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
             print(f"\n{AGENTS} agents joined in {took:.1f} s: {AGENTS / took:.0f} signatures/s; processor time of the "
-                  f"listener {ticks / os.sysconf('SC_CLK_TCK'):.1f} s, the rest is mostly that of the agents", flush=True)
+                  f"listener {ticks / os.sysconf('SC_CLK_TCK'):.1f} s, the rest is flushing to the disk", flush=True)
 
             agents = deployment.json("list-agents")["agents"]
             self.assertEqual([each["hostname"] for each in agents], names)
