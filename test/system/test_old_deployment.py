@@ -55,10 +55,10 @@ class OldDeployment(unittest.TestCase):
     def test_registry_is_listed(self):
         record = json.loads((OLD / "agent1.json").read_text())
         [listed] = self.deployment.json("list-agents")["agents"]
-        self.assertEqual(listed, {**record, "days_left": listed["days_left"]})
+        self.assertEqual(listed, {**record, "days_left": listed["days_left"], "trust": "legacy"})
         row = self.deployment.dispatcher("list-agents").stdout.decode().splitlines()[2]
         self.assertEqual(row.split(), ["agent1", record["ip"], record["paired"], *record["expiry"].split(),
-                                       str(listed["days_left"])])
+                                       str(listed["days_left"]), "legacy"])
 
     def test_stored_run_is_shown(self):
         runs = self.deployment.state / "runs"
