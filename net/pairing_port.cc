@@ -10,7 +10,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t joins_at_a_time = 2;  // one signs while the other one's files are looked at
+constexpr std::size_t joins_at_a_time = 4;  // one signs while the others' tokens are looked at
 constexpr std::chrono::minutes join_patience{5};
 
 }  // namespace

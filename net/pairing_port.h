@@ -59,7 +59,8 @@ struct PairingPort {
     std::shared_ptr<const PairingFace> face;
     RateLimiter probes;
     // Joins are signed one after the other, and a thousand that come at once must not fill the worker
-    // threads: they take turns here.
+    // threads: they take turns here, to be checked and to be signed. A time-out then measures the work of
+    // one.
     std::shared_ptr<AnswerGate> joins;
     std::map<std::string, std::shared_ptr<HeldRequest>> waiting;  // by request id
 };

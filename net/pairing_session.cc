@@ -117,6 +117,8 @@ asio::awaitable<Result<void>> PairingSession::check_token() {
         TRY_DO(check_join(*config, request, *face->offer, now_seconds()));
         return true;
     };
+    AnswerGate::Turn turn(port_->joins);
+    co_await turn.enter(1);
     CO_TRY_DO(co_await offload<bool>(port_->runtime.pool(), queue_timeout, std::move(check)));
     co_return success();
 }
