@@ -6,6 +6,7 @@
 
 #include "core/csr.h"
 #include "core/digest.h"
+#include "core/pairing_messages.h"
 #include "core/pairing_proof.h"
 #include "core/pairing_queue.h"
 #include "core/sealing.h"
@@ -17,7 +18,6 @@
 namespace ctrlexec {
 namespace {
 
-constexpr std::string_view dispatcher_name = "ctrl-exec";  // in the certificates of dispatchers
 constexpr std::string_view somebody = "; somebody may be in the path: nothing was stored";
 
 Error bad(std::string_view what) {
