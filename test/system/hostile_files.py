@@ -487,7 +487,7 @@ PAIRING = [
     Command("files that are none of ours in the queue",
             both(write(f"{QUEUE}/.json", "{}"), write(f"{QUEUE}/x.json", "{}"), fifo(f"{QUEUE}/{REQID}.json"),
                  loop(f"{QUEUE}/0123456789abcdef.json"), directory(f"{QUEUE}/0123456789abcdee.approved")),
-            ("ced", "list-requests"), 0, "^ID  HOSTNAME  IP  CODE  RECEIVED$"),
+            ("ced", "list-requests"), 0, "^ID  HOSTNAME  IP  CODE  RECEIVED  TRUST$"),
     signed_with("approval with a CA key that is cut off", cut(CA_KEY), 1, f"<{CA_KEY}>: "),
     signed_with("approval with a leaf as CA", same(CA, CERT), 1, f"<{CA}> is not a CA certificate"),
     signed_with("approval with a broken last serial", write(CA_SERIAL, "one more\n"), 1,
