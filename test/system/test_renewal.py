@@ -290,10 +290,10 @@ class Background(Case):
 
 
 class Listing(Case):
-    def test_days_left_is_the_last_column(self):
+    def test_days_left_is_a_column(self):
         lines = self.deployment.dispatcher("list-agents").stdout.decode().splitlines()
-        self.assertRegex(lines[0], r"^HOSTNAME +IP +PAIRED +CERT EXPIRY +DAYS LEFT$")
-        self.assertTrue(re.search(r" (29|30)$", lines[2]), lines[2])
+        self.assertRegex(lines[0], r"^HOSTNAME +IP +PAIRED +CERT EXPIRY +DAYS LEFT +TRUST$")
+        self.assertTrue(re.search(r" (29|30) +(sas|unchecked|legacy)$", lines[2]), lines[2])
         self.assertEqual(self.deployment.json("list-agents")["agents"][0]["days_left"] in (29, 30), True)
 
     def test_of_an_expired_certificate(self):
