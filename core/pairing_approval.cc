@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <optional>
+#include <thread>
 
 #include "core/authority.h"
 #include "core/csr.h"
@@ -16,6 +18,25 @@
 
 namespace ctrlexec {
 namespace {
+
+constexpr std::size_t max_request_bytes = 64 * 1024;
+
+// An agent tells its request's id while its reveal is on the way, and an orchestrator approves at once.
+// Called without the queue's lock, which the listener needs to take the reveal.
+void await_reveal(const DispatcherConfig& config, std::string_view id) {
+    constexpr int most_looks = 20;
+    constexpr std::chrono::milliseconds pause{100};
+    if (!is_valid_reqid(id)) return;
+    const std::string path = fmt::format("{}/{}.json", config.pairing_dir(), id);
+    for (int looks = 0; looks < most_looks; ++looks) {
+        const auto text = read_file(path, max_request_bytes);
+        const auto value = text ? json::parse(*text, max_request_bytes) : Result<json::Value>(text.error());
+        const auto request =
+            value ? PairingRequest::from_json(*value) : Result<PairingRequest>(value.error());
+        if (!request || request->is_revealed()) return;
+        std::this_thread::sleep_for(pause);
+    }
+}
 
 // The agent refuses anything else than what it was told first.
 Result<void> check_offer(const PairingRequest& request, const Certificate& authority,
@@ -115,6 +136,7 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
                                  const ApprovalOptions& options) {
     const PairingQueue queue(config.pairing_dir());
     const Registry registry(config.agents_dir());
+    await_reveal(config, id);
     TRY(const FileLock lock, queue.lock());
     TRY(const PairingRequest request, queue.find(id, now));
     TRY_DO(queue.require_listener());
@@ -160,6 +182,7 @@ std::string denial_text(const PairingRequest& request) {
 
 Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now) {
     const PairingQueue queue(config.pairing_dir());
+    await_reveal(config, id);
     TRY(const FileLock lock, queue.lock());
     TRY(PairingRequest request, queue.find(id, now));
     TRY_DO(queue.deny(request, "rejected by operator"));

@@ -47,6 +47,7 @@ class OldVolumes(ContainerCase):
         agent.wait_log(r"listening on ")
         [record] = dispatcher.json("list-agents")["agents"]
         self.assertGreater(record.pop("days_left"), 0)  # is not in the file
+        self.assertEqual(record.pop("trust"), "legacy")
         self.assertEqual(record, json.loads((OLD / "agent1.json").read_text()))
         self.assertEqual(dispatcher.run_result("agent1", "true")["exit"], 0)
         self.assertEqual(self.sums(), before, "no file has changed")
