@@ -95,9 +95,8 @@ class Case(unittest.TestCase):
             [result] = self.deployment.json("ping", agent.target)["results"]
             self.assertEqual(result["status"], "ok")
 
-
-class AgentIsKilled(Case):
-    def check(self, mode, message):
+    def stopped_before(self, mode, message):
+        """A pairing that goes on until that message, which the relay holds back."""
         if mode == "token":
             self.make_token()
         stop = Stop(message)
@@ -106,6 +105,12 @@ class AgentIsKilled(Case):
         if message == "last" and mode != "token":
             self.approve()
         stop.wait()
+        return stop, relay, trial
+
+
+class AgentIsKilled(Case):
+    def check(self, mode, message):
+        stop, relay, trial = self.stopped_before(mode, message)
         trial.process.kill()
         trial.process.wait()
         stop.go.set()
@@ -137,14 +142,7 @@ class AgentIsKilled(Case):
 
 class DispatcherIsKilled(Case):
     def check(self, mode, message):
-        if mode == "token":
-            self.make_token()
-        stop = Stop(message)
-        relay = self.relay(stop)
-        trial = self.agent(mode, relay.address)
-        if message == "last" and mode != "token":
-            self.approve()
-        stop.wait()
+        stop, relay, trial = self.stopped_before(mode, message)
         self.restart_listener()
         stop.go.set()
         relay.upstream = self.listener.address
