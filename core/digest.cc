@@ -76,8 +76,7 @@ std::string random_bytes(std::size_t count) {
 }
 
 std::string random_hex(std::size_t bytes) {
-    const std::string raw = random_bytes(bytes);
-    return to_hex({reinterpret_cast<const std::uint8_t*>(raw.data()), raw.size()});
+    return hex_of(random_bytes(bytes));
 }
 
 }  // namespace ctrlexec

@@ -24,6 +24,10 @@ bool equal_constant_time(std::string_view a, std::string_view b);
 // Lower case, two digits a byte.
 std::string to_hex(std::span<const std::uint8_t> bytes);
 
+inline std::string hex_of(std::string_view bytes) {
+    return to_hex(std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+}
+
 // The bytes of lower-case hex; nothing for anything else, an odd number of digits among it.
 std::optional<std::string> from_hex(std::string_view text);
 

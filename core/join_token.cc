@@ -32,10 +32,6 @@ std::string_view without_blanks(std::string_view text) {
     return text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
-std::string hex_of(std::string_view bytes) {
-    return to_hex({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
-}
-
 Error not_a_token(std::string_view why) {
     return fail(Errc::config,
                 fmt::format("not a join token ({}); ctrl-exec-dispatcher join-token create prints one", why));

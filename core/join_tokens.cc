@@ -114,9 +114,8 @@ Result<JoinTokenRecord> JoinTokenRecord::from_json(const json::Value& value) {
 }
 
 json::Value JoinTokenRecord::to_json() const {
-    const std::span bytes(reinterpret_cast<const std::uint8_t*>(key.data()), key.size());
     json::Object object{{"kid", kid},
-                        {"key", to_hex(bytes)},
+                        {"key", hex_of(key)},
                         {"created", iso8601(created)},
                         {"expires", iso8601(expires)},
                         {"uses", terms.uses}};

@@ -24,10 +24,6 @@ Error bad(std::string_view what) {
     return fail(Errc::bad_answer, fmt::format("{}{}", what, somebody));
 }
 
-std::string hex_of(std::string_view bytes) {
-    return to_hex({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
-}
-
 // What a dispatcher says instead of a receipt.
 Error refusal(const json::Value& answer) {
     const std::string reason = printable(answer.scalar("reason"));

@@ -23,10 +23,6 @@ bool is_hex(std::string_view text, std::string_view digits) {
     return text.find_first_not_of(digits) == std::string_view::npos;
 }
 
-std::string hex_of(std::string_view bytes) {
-    return to_hex({reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()});
-}
-
 bool is_valid_nonce(std::string_view nonce) {
     return !nonce.empty() && nonce.size() <= 128 && is_hex(nonce, "0123456789abcdefABCDEF");
 }

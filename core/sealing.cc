@@ -1,13 +1,14 @@
 #include "core/sealing.h"
 
 #include <openssl/aead.h>
-#include <openssl/digest.h>
 #include <openssl/err.h>
-#include <openssl/hkdf.h>
 #include <openssl/mem.h>
 #include <openssl/rand.h>
 
+#include <algorithm>
 #include <new>
+
+#include "core/digest.h"
 
 namespace ctrlexec {
 namespace {
@@ -31,10 +32,10 @@ void set_up(EVP_AEAD_CTX* context, const std::array<std::uint8_t, 32>& key) {
 }  // namespace
 
 SealingKey::SealingKey(std::string secret, std::string_view salt, std::string_view purpose) {
-    const int made = HKDF(key_.data(), key_.size(), EVP_sha256(), bytes_of(secret), secret.size(),
-                          bytes_of(salt), salt.size(), bytes_of(purpose), purpose.size());
+    std::string derived = hkdf_sha256(secret, salt, purpose);
     wipe(secret);
-    if (made != 1) throw std::bad_alloc();
+    std::copy(derived.begin(), derived.end(), key_.begin());
+    wipe(derived);
 }
 
 SealingKey::~SealingKey() {
