@@ -11,6 +11,7 @@
 #include "core/glob.h"
 #include "core/join_tokens.h"
 #include "core/log.h"
+#include "core/pairing_grant.h"
 #include "core/pairing_proof.h"
 #include "core/revocation.h"
 #include "core/serial_list.h"
@@ -114,7 +115,7 @@ Result<Case> judge(const DispatcherConfig& config, const PairingRequest& request
     const auto from = AddressList::parse(terms.from);
     if (!from || (!from->empty() && !from->contains(request.ip)))
         return refused("join token is not for this address");
-    const std::string hex = to_hex({reinterpret_cast<const std::uint8_t*>(digest.data()), digest.size()});
+    const std::string hex = hex_of(digest);
     auto earlier = load_redemption(redemption_path(config, token.kid, hex));
     if (!earlier) return failed(earlier.error());
     if (*earlier) {
@@ -154,18 +155,7 @@ Result<Redemption> sign(const DispatcherConfig& config, const Case& facts, const
 
 AgentRecord make_record(const PairingRequest& request, const PairingOffer& offer, const Case& facts,
                         const Redemption& redemption, const Certificate& certificate) {
-    AgentRecord record;
-    record.hostname = request.hostname;
-    record.ip = request.ip;
-    record.paired = redemption.at;
-    record.expiry = certificate.expiry_text();
-    record.key = key_fingerprint(certificate.spki_der());
-    record.certificate_serial = certificate.serial();
-    record.reqid = request.id;
-    record.dispatcher_serial = offer.dispatcher_serial;
-    record.serial_confirmed = record.paired;
-    record.agent_port = request.agent_port;
-    record.lookup_by = request.lookup_by;
+    AgentRecord record = record_of(request, certificate, offer.dispatcher_serial, redemption.at);
     record.trust = "token";
     record.join = facts.token.kid;
     record.csr = facts.csr_digest;
@@ -178,14 +168,10 @@ json::Value answer_of(const PairingRequest& request, const PairingOffer& offer, 
     const std::string mac =
         join_answer_mac(facts.token.key, request.nonce, digest_of(certificate.der()), offer.ca_key_digest,
                         offer.dispatcher_serial, offer.dispatcher_id);
-    return json::Value(json::Object{{"status", "approved"},
-                                    {"cert", certificate.to_pem()},
-                                    {"ca", offer.ca_pem},
-                                    {"nonce", request.nonce},
-                                    {"dispatcher_serial", offer.dispatcher_serial},
-                                    {"dispatcher_id", offer.dispatcher_id},
-                                    {"pair_v", 2},
-                                    {"join_mac", mac}});
+    json::Object answer =
+        approved_answer(request, certificate, offer.ca_pem, offer.dispatcher_serial, offer.dispatcher_id);
+    answer.push_back({"join_mac", mac});
+    return json::Value(std::move(answer));
 }
 
 void log_join(const PairingRequest& request, const Joined& joined) {

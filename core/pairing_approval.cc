@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
 #include <optional>
-#include <thread>
 
 #include "core/authority.h"
 #include "core/csr.h"
@@ -13,30 +11,12 @@
 #include "core/dispatcher_identity.h"
 #include "core/join_redemption.h"
 #include "core/log.h"
+#include "core/pairing_grant.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
 
 namespace ctrlexec {
 namespace {
-
-constexpr std::size_t max_request_bytes = 64 * 1024;
-
-// An agent tells its request's id while its reveal is on the way, and an orchestrator approves at once.
-// Called without the queue's lock, which the listener needs to take the reveal.
-void await_reveal(const DispatcherConfig& config, std::string_view id) {
-    constexpr int most_looks = 20;
-    constexpr std::chrono::milliseconds pause{100};
-    if (!is_valid_reqid(id)) return;
-    const std::string path = fmt::format("{}/{}.json", config.pairing_dir(), id);
-    for (int looks = 0; looks < most_looks; ++looks) {
-        const auto text = read_file(path, max_request_bytes);
-        const auto value = text ? json::parse(*text, max_request_bytes) : Result<json::Value>(text.error());
-        const auto request =
-            value ? PairingRequest::from_json(*value) : Result<PairingRequest>(value.error());
-        if (!request || request->is_revealed()) return;
-        std::this_thread::sleep_for(pause);
-    }
-}
 
 // The agent refuses anything else than what it was told first.
 Result<void> check_offer(const PairingRequest& request, const Certificate& authority,
@@ -66,42 +46,12 @@ Result<void> check_sas(const PairingRequest& request, const std::string& sas) {
                     request.hostname));
 }
 
-AgentRecord make_record(const PairingRequest& request, const Certificate& certificate,
-                        const std::string& serial, const ApprovalOptions& options, std::int64_t now) {
-    AgentRecord record;
-    record.hostname = request.hostname;
-    record.ip = request.ip;
-    record.paired = iso8601(now);
-    record.expiry = certificate.expiry_text();
-    record.key = key_fingerprint(certificate.spki_der());
-    record.certificate_serial = certificate.serial();
-    record.reqid = request.id;
-    record.dispatcher_serial = serial;
-    record.serial_confirmed = record.paired;
-    record.agent_port = options.agent_port != 0 ? options.agent_port : request.agent_port;
-    record.lookup_by = options.lookup_by.empty() ? request.lookup_by : options.lookup_by;
-    return record;
-}
-
 Error would_replace(const AgentRecord& agent) {
     return fail(
         Errc::exists,
         fmt::format("an agent '{}' is registered already (paired {}); if this one shall take its place, "
                     "approve it with --replace (in pairing-mode: r): the old certificate is then revoked",
                     agent.hostname, agent.paired.empty() ? "-" : printable(agent.paired)));
-}
-
-json::Value approved_answer(const PairingRequest& request, const Certificate& certificate,
-                            const Certificate& authority, const Certificate& dispatcher,
-                            const std::string& dispatcher_id) {
-    json::Object answer{{"status", "approved"},
-                        {"cert", certificate.to_pem()},
-                        {"ca", authority.to_pem()},
-                        {"nonce", request.nonce},
-                        {"dispatcher_serial", dispatcher.serial()},
-                        {"dispatcher_id", dispatcher_id}};
-    if (request.version >= 2) answer.push_back({"pair_v", 2});
-    return json::Value(std::move(answer));
 }
 
 }  // namespace
@@ -136,7 +86,7 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
                                  const ApprovalOptions& options) {
     const PairingQueue queue(config.pairing_dir());
     const Registry registry(config.agents_dir());
-    await_reveal(config, id);
+    queue.await_reveal(id);
     TRY(const FileLock lock, queue.lock());
     TRY(const PairingRequest request, queue.find(id, now));
     TRY_DO(queue.require_listener());
@@ -152,15 +102,17 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     TRY(const Certificate certificate, authority.issue(csr, request.hostname, config.cert_days, now));
     TRY(const std::string id_of_dispatcher, dispatcher_id(config.state_dir));
     Approval approval;
-    approval.agent = make_record(request, certificate, dispatcher.serial(), options, now);
+    approval.agent = record_of(request, certificate, dispatcher.serial(), iso8601(now));
+    if (options.agent_port != 0) approval.agent.agent_port = options.agent_port;
+    if (!options.lookup_by.empty()) approval.agent.lookup_by = options.lookup_by;
     approval.serial = certificate.serial();
     approval.sas = request.sas;
     approval.agent.trust = request.version < 2 ? "legacy" : options.sas.empty() ? "unchecked" : "sas";
     approval.replaced = registered.has_value();
     if (registered) approval.replaced_serial = registered->certificate_serial;
 
-    const json::Value answer =
-        approved_answer(request, certificate, authority.certificate(), dispatcher, id_of_dispatcher);
+    const json::Value answer(approved_answer(request, certificate, authority.certificate().to_pem(),
+                                             dispatcher.serial(), id_of_dispatcher));
     FileSet files;
     TRY_DO(registry.stage(files, approval.agent));
     TRY_DO(queue.stage_approval(files, request, answer));
@@ -182,7 +134,7 @@ std::string denial_text(const PairingRequest& request) {
 
 Result<PairingRequest> deny_pairing(const DispatcherConfig& config, std::string_view id, std::int64_t now) {
     const PairingQueue queue(config.pairing_dir());
-    await_reveal(config, id);
+    queue.await_reveal(id);
     TRY(const FileLock lock, queue.lock());
     TRY(PairingRequest request, queue.find(id, now));
     TRY_DO(queue.deny(request, "rejected by operator"));

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "core/config_file.h"
 #include "core/csr.h"
@@ -187,6 +189,17 @@ Result<PairingRequest> PairingQueue::find(std::string_view id, std::int64_t now)
     if (request && (request->id != id || has_expired(*request, now) || !request->is_revealed() || answer(id)))
         return unknown;
     return request;
+}
+
+void PairingQueue::await_reveal(std::string_view id) const {
+    constexpr int most_looks = 20;
+    constexpr std::chrono::milliseconds pause{100};
+    if (!is_valid_reqid(id)) return;
+    for (int looks = 0; looks < most_looks; ++looks) {
+        const auto request = load(path(id, ".json"));
+        if (!request || request->is_revealed()) return;
+        std::this_thread::sleep_for(pause);
+    }
 }
 
 Result<void> PairingQueue::stage_approval(FileSet& files, const PairingRequest& request,

@@ -74,6 +74,9 @@ class PairingQueue {
     // What waits: revealed, not too old and not answered yet, oldest first. Broken files are left out (and
     // dropped by drop_expired). Who is not revealed yet counts against the limit of add().
     Result<std::vector<PairingRequest>> list(std::int64_t now) const;
+    // Returns once the request is revealed or gone, after 2 s at most. An agent tells its id while its reveal
+    // is on the way, and an orchestrator approves at once. Call without the lock, which the listener needs.
+    void await_reveal(std::string_view id) const;
     Result<PairingRequest> find(std::string_view id, std::int64_t now) const;  // Errc::not_found
 
     // Leaves the listener the body of its second answer, when `files` is committed. Call with the lock held.
