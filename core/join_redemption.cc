@@ -6,7 +6,6 @@
 #include "core/authority.h"
 #include "core/csr.h"
 #include "core/digest.h"
-#include "core/dispatcher_identity.h"
 #include "core/fault_point.h"
 #include "core/glob.h"
 #include "core/join_tokens.h"
@@ -131,16 +130,6 @@ Result<Case> judge(const DispatcherConfig& config, const PairingRequest& request
     return Case{std::move(token), std::move(csr), hex, std::move(*earlier), std::move(registered)};
 }
 
-// The agent would refuse anything else than what it was told first.
-Result<void> check_offer(const DispatcherConfig& config, const PairingOffer& offer) {
-    TRY(const Certificate authority, Certificate::from_file(config.ca_dir + "/ca.crt"));
-    TRY(const Certificate dispatcher, load_dispatcher_certificate(config));
-    if (authority.to_pem() == offer.ca_pem && dispatcher.serial() == offer.dispatcher_serial)
-        return success();
-    return fail(Errc::busy,
-                "the dispatcher's certificate has changed since the agent asked; let it ask again");
-}
-
 Result<Redemption> sign(const DispatcherConfig& config, const Case& facts, const std::string& hostname,
                         std::int64_t now) {
     TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
@@ -197,7 +186,7 @@ Result<Joined> redeem_join(const DispatcherConfig& config, const PairingRequest&
     const Registry registry(config.agents_dir());
     TRY(const FileLock held, registry.lock());
     TRY(Case facts, judge(config, request, offer, now));
-    TRY_DO(check_offer(config, offer));
+    TRY(const std::string serial_status, check_offer(config, request, now));
     Joined joined;
     joined.again = facts.earlier.has_value();
     if (!joined.again) {
@@ -213,6 +202,7 @@ Result<Joined> redeem_join(const DispatcherConfig& config, const PairingRequest&
         joined.agent = *facts.registered;
     } else {
         joined.agent = make_record(request, offer, facts, *facts.earlier, certificate);
+        joined.agent.serial_status = serial_status;
         joined.replaced = facts.registered.has_value();
         if (joined.replaced) TRY_DO(revoke_replaced(config, *facts.registered, now));
         TRY_DO(registry.save(joined.agent));

@@ -18,16 +18,6 @@
 namespace ctrlexec {
 namespace {
 
-// The agent refuses anything else than what it was told first.
-Result<void> check_offer(const PairingRequest& request, const Certificate& authority,
-                         const Certificate& dispatcher) {
-    if (request.version < 2 || (request.dispatcher_serial == dispatcher.serial() &&
-                                request.ca_digest == to_hex(sha256(authority.to_pem()))))
-        return success();
-    return fail(Errc::busy,
-                "the dispatcher's certificate has changed since the agent asked; let it ask again");
-}
-
 Result<void> check_sas(const PairingRequest& request, const std::string& sas) {
     if (sas.empty()) return success();
     if (request.version < 2) {
@@ -44,6 +34,13 @@ Result<void> check_sas(const PairingRequest& request, const std::string& sas) {
         fmt::format("that is not the check code of {}: if the agent shows it, somebody stands between "
                     "it and this dispatcher; deny the request, unless it was a typing error",
                     request.hostname));
+}
+
+// What the agent is to trust. One of the first version is told now for the first time.
+Result<std::string> offered_serial(const DispatcherConfig& config, const PairingRequest& request) {
+    if (request.version >= 2) return request.dispatcher_serial;
+    TRY(const Certificate dispatcher, load_dispatcher_certificate(config));
+    return dispatcher.serial();
 }
 
 Error would_replace(const AgentRecord& agent) {
@@ -91,18 +88,19 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     TRY(const PairingRequest request, queue.find(id, now));
     TRY_DO(queue.require_listener());
     TRY_DO(check_sas(request, options.sas));
-    TRY(const Certificate dispatcher, load_dispatcher_certificate(config));
+    TRY(const std::string serial, offered_serial(config, request));
     TRY(const FileLock registry_lock, registry.lock());
     const auto registered = find_registered(registry, request.hostname);
     TRY(const CertificateRequest csr, CertificateRequest::from_pem(request.csr));
     const bool same_agent = registered && registered->key == key_fingerprint(csr.spki_der());
     if (registered && !options.replace && !same_agent) return would_replace(*registered);
     TRY(Authority authority, Authority::open(config.ca_dir, config.ca_passphrase_file));
-    TRY_DO(check_offer(request, authority.certificate(), dispatcher));
+    TRY(const std::string serial_status, check_offer(config, request, now));
     TRY(const Certificate certificate, authority.issue(csr, request.hostname, config.cert_days, now));
     TRY(const std::string id_of_dispatcher, dispatcher_id(config.state_dir));
     Approval approval;
-    approval.agent = record_of(request, certificate, dispatcher.serial(), iso8601(now));
+    approval.agent = record_of(request, certificate, serial, iso8601(now));
+    approval.agent.serial_status = serial_status;
     if (options.agent_port != 0) approval.agent.agent_port = options.agent_port;
     if (!options.lookup_by.empty()) approval.agent.lookup_by = options.lookup_by;
     approval.serial = certificate.serial();
@@ -111,8 +109,8 @@ Result<Approval> approve_pairing(const DispatcherConfig& config, std::string_vie
     approval.replaced = registered.has_value();
     if (registered) approval.replaced_serial = registered->certificate_serial;
 
-    const json::Value answer(approved_answer(request, certificate, authority.certificate().to_pem(),
-                                             dispatcher.serial(), id_of_dispatcher));
+    const json::Value answer(
+        approved_answer(request, certificate, authority.certificate().to_pem(), serial, id_of_dispatcher));
     FileSet files;
     TRY_DO(registry.stage(files, approval.agent));
     TRY_DO(queue.stage_approval(files, request, answer));

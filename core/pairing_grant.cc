@@ -1,8 +1,39 @@
 #include "core/pairing_grant.h"
 
+#include <algorithm>
+
 #include "core/digest.h"
+#include "core/dispatcher_identity.h"
+#include "core/rotation_state.h"
+#include "core/serial_list.h"
 
 namespace ctrlexec {
+namespace {
+
+// Switched from, or about to be, and its key still there.
+Result<bool> is_kept(const DispatcherConfig& config, const std::string& serial, std::int64_t now) {
+    TRY(const SerialList revoked, SerialList::load(config.revoked_serials()));
+    if (revoked.contains(serial)) return false;
+    TRY(const RotationState state, RotationState::load(config.rotation_file()));
+    const bool counts = state.in_overlap(now) || state.current_serial == serial;
+    return counts && std::find(state.kept.begin(), state.kept.end(), serial) != state.kept.end();
+}
+
+}  // namespace
+
+Result<std::string> check_offer(const DispatcherConfig& config, const PairingRequest& request,
+                                std::int64_t now) {
+    if (request.version < 2) return std::string("current");
+    TRY(const Certificate authority, Certificate::from_file(config.ca_dir + "/ca.crt"));
+    TRY(const Certificate dispatcher, load_dispatcher_certificate(config));
+    const bool same_ca = request.ca_digest == to_hex(sha256(authority.to_pem()));
+    if (same_ca && request.dispatcher_serial == dispatcher.serial()) return std::string("current");
+    TRY(const bool kept, is_kept(config, request.dispatcher_serial, now));
+    if (same_ca && kept) return std::string("pending");
+    return fail(
+        Errc::busy,
+        "the dispatcher's certificate or CA was replaced after the agent had asked; let it ask again");
+}
 
 AgentRecord record_of(const PairingRequest& request, const Certificate& certificate,
                       const std::string& dispatcher_serial, const std::string& paired) {

@@ -68,6 +68,8 @@ PairingRequest ask(const Dispatcher& d, const JoinToken& token, const std::strin
     request.csr = csr;
     request.nonce = random_hex(16);
     request.version = 2;
+    request.dispatcher_serial = d.offer.dispatcher_serial;
+    request.ca_digest = to_hex(sha256(d.offer.ca_pem));
     const std::string key = join_key(token.secret, token.pin.digest);
     const std::string digest = digest_of(CertificateRequest::from_pem(csr)->der());
     request.join =

@@ -32,7 +32,8 @@ class Concurrency(unittest.TestCase):
                         [("approve", request) for request in requests] + [("maintain", "--all")] * 3 +
                         [("rotate-cert",)] * 3]
             codes = [command.wait_exit() for command in commands]
-            self.assertEqual(codes[:AGENTS], [0] * AGENTS, "every approval counts")
+            self.assertEqual(codes[:AGENTS], [0] * AGENTS, 
+                             "\n".join(command.describe() for command in commands[:AGENTS]))
             for process in asking:
                 self.assertEqual(process.wait_exit(), 0, process.describe())
         self.assertNotEqual(deployment.json("serial-status")["current_serial"], before,

@@ -194,16 +194,48 @@ class Approval(Case):
         self.assertIn("--replace", self.approve(self.deployment.wait_request("web-01")["id"], "--sas", stranger.sas,
                                                 check=1)[1])
 
-    def test_a_dispatcher_that_has_become_another_meanwhile_approves_nothing(self):
+    def refused_and_asked_again(self, become_another):
         agent = self.agent().wait()
         reqid = self.deployment.wait_request("web-01")["id"]
-        self.deployment.dispatcher("rotate-cert")
-        self.assertIn("certificate has changed since the agent asked", self.approve(reqid, "--sas", agent.sas, check=1)[1])
+        become_another()
+        self.assertIn("was replaced after the agent had asked", self.approve(reqid, "--sas", agent.sas, check=1)[1])
         self.listener.wait_log("ACTION=identity-reload")
         again = self.enterContext(agent.retry()).wait()
         self.approve(again.first["reqid"], "--sas", again.sas)
         again.read_last()
         again.check_last()
+
+    def test_a_dispatcher_that_was_set_up_anew_meanwhile_approves_nothing(self):
+        self.refused_and_asked_again(lambda: self.deployment.dispatcher("setup-ctrl-exec", "--yes"))
+
+    def test_a_certificate_that_was_revoked_meanwhile_approves_nothing(self):
+        def rotate_since_the_key_was_stolen():
+            stolen = self.deployment.json("serial-status")["current_serial"]
+            self.deployment.dispatcher("rotate-cert")
+            self.deployment.dispatcher("revoke", stolen)
+        self.refused_and_asked_again(rotate_since_the_key_was_stolen)
+
+
+class Rotation(unittest.TestCase):
+    def test_who_asked_before_the_rotation_is_paired_and_introduced(self):
+        deployment = self.enterContext(Deployment())
+        agent = deployment.agent("web-01")
+        with deployment.pairing_mode() as listener:
+            asking = agent.request_pairing(listener)
+            request = deployment.wait_request("web-01")
+            before = deployment.json("serial-status")["current_serial"]
+            current = deployment.json("rotate-cert")["serial"]
+            self.assertNotEqual(current, before)
+            deployment.dispatcher("approve", request["id"], "--sas", request["sas"])
+            self.assertEqual(asking.wait_exit(), 0, asking.describe())
+        record, = deployment.json("list-agents")["agents"]
+        self.assertEqual((record["dispatcher_serial"], record["serial_status"]), (before, "pending"))
+        agent.script("hello", "#!/bin/sh\necho hello\n")
+        agent.serve()
+        result, = deployment.json("run", f"web-01:{agent.daemon.port}", "hello")["results"]
+        self.assertEqual(result["stdout"], "hello\n")
+        record, = deployment.json("list-agents")["agents"]
+        self.assertEqual((record["dispatcher_serial"], record["serial_status"]), (current, "current"))
 
 
 class Policy(Case):
