@@ -118,10 +118,14 @@ def few_units_speak_to_boringssl():
 
 @rule
 def sources_are_listed():
-    """each .cc file is named in a meson.build of its room, and each header is included somewhere
+    """each .cc file is named in a meson.build of its room, and each header is included somewhere (or precompiled)
     A file that is not built is not tested, and nobody can tell whether it is meant to be."""
     included = {name for path in sources() for _, name in includes(path)}
     for path in sources():
+        if path.suffix == ".h" and path.parent.name == "pch":
+            if f"/{path}'" not in text(pathlib.Path("meson.build")):
+                yield path, "meson.build does not name this precompiled header"
+            continue
         if path.suffix == ".h":
             if str(path) not in included and not any(name.endswith("/" + path.name) or name == path.name
                                                      for name in included):
@@ -156,9 +160,9 @@ def files_stay_small():
 @rule
 def headers_guard_themselves():
     """every header starts its code with #pragma once
-    A guard macro can be copied wrongly; this cannot."""
+    A guard macro can be copied wrongly; this cannot. One that is precompiled is no header to the compiler."""
     for path in sources():
-        if path.suffix == ".h" and not re.search(r"^#pragma once$", text(path), re.MULTILINE):
+        if path.suffix == ".h" and path.parent.name != "pch" and not re.search(r"^#pragma once$", text(path), re.MULTILINE):
             yield path, "has no #pragma once"
 
 

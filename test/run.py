@@ -150,7 +150,7 @@ def run_limited(command, debug, env=None, timeout=TIMEOUT):
             # Into files: so a daemon's report counts even when the test that started it looks at neither its
             # output nor its exit status.
             common = f"halt_on_error=1:log_path={reports}/report"
-            environment["ASAN_OPTIONS"] = f"detect_leaks=1:abort_on_error=0:exitcode=99:{common}"
+            environment["ASAN_OPTIONS"] = f"detect_leaks=1:handle_sigill=1:abort_on_error=0:exitcode=99:{common}"
             environment["UBSAN_OPTIONS"] = f"print_stacktrace=1:{common}"
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True)

@@ -105,7 +105,7 @@ class Deployment:
         environment = dict(os.environ, CTRL_EXEC_LOG=log, USER="operator", **changes)
         if BUILD == "debug":
             common = f"halt_on_error=1:log_path={self.directory}/reports/report"
-            environment["ASAN_OPTIONS"] = f"detect_leaks=1:exitcode=99:{common}"
+            environment["ASAN_OPTIONS"] = f"detect_leaks=1:handle_sigill=1:exitcode=99:{common}"
             environment["UBSAN_OPTIONS"] = f"print_stacktrace=1:{common}"
         return environment
 
