@@ -269,6 +269,58 @@ class TakenOver(Case):
             agent.pair()  # the token is good, and not used up by all that
 
 
+class UnderAHostsName(Case):
+    """Somebody else asks under the name of a host that asks too, with a key of his own and without a token."""
+
+    def both(self, mode, key_and_csr=lambda trial: None):
+        """The host, he, and the requests of both as the operator sees them."""
+        trial = self.trial(mode, self.listener.address)
+        request = self.deployment.wait_request(trial.name)
+        he = self.enterContext(V2Agent(self.listener.address, trial.name, key_and_csr=key_and_csr(trial)))
+        he.wait()
+        his = poll("his request", lambda: next((r for r in self.deployment.requests()
+                                                if r["id"] == he.first["reqid"]), None))
+        return trial, he, request, his
+
+    def assert_refused_with(self, sas, request):
+        done = self.deployment.dispatcher("approve", request["id"], "--sas", sas, check=1)
+        self.assertRegex(done.stderr.decode(), "check code")
+        self.assertNotIn(request["sas"].encode(), done.stdout + done.stderr)
+        self.assertIn(request, self.deployment.requests(), "it still waits")
+
+    @each("tofu", "terminal", "staged", "pin")
+    def test_operator_who_types_the_host_s_code(self, mode):
+        trial, he, request, his = self.both(mode)
+        self.assertEqual((his["hostname"], request["sas"]), (trial.name, trial.sas))
+        self.assertNotEqual(his["sas"], trial.sas)
+        self.assert_refused_with(trial.sas, his)
+        self.deployment.dispatcher("deny", his["id"])
+        self.assertEqual(he.read_last()["status"], "denied")
+        self.deployment.dispatcher("approve", request["id"], "--sas", trial.sas)
+        if mode == "terminal":
+            trial.answer("y")
+        self.assertEqual(trial.end(), STAGED if mode == "staged" else 0, trial.text)
+        if mode == "staged":
+            trial.agent.command("pairing-confirm", trial.sas)
+        [record] = [each for each in self.deployment.json("list-agents")["agents"] if each["hostname"] == trial.name]
+        self.assertEqual((record["trust"], record["serial"]),
+                         ("sas", serial_text(der_of(trial.agent.certificate.read_text()))))
+
+    def test_six_digits_that_are_the_host_s(self):
+        def grind(trial):
+            return ground_csr(trial.name, trial.wait_text(r"^Pairing code: (\d{6})$")[1])
+
+        trial, he, request, his = self.both("staged", grind)
+        self.assertEqual(his["code"], request["code"])
+        self.assertNotEqual(his["sas"], request["sas"])
+        self.assert_refused_with(trial.sas, his)
+        for each_request in (his, request):
+            self.deployment.dispatcher("deny", each_request["id"])
+        self.assertEqual(he.read_last()["status"], "denied")
+        self.assert_refused(trial, "rejected by operator")
+        self.assert_not_registered(trial)
+
+
 class Insider(Case):
     """A compromised agent of this dispatcher: his certificate comes from the right CA."""
 
