@@ -147,48 +147,86 @@ def bytes_of(data):
     return lambda *_: data
 
 
-# name -> (answer, a word that the agent must say)
-EITHER = {
-    "no HTTP": (bytes_of(b"hello\r\n\r\n"), ""),
-    "no JSON": (bytes_of(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{,"), ""),
-    "an array": (bytes_of(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n[]"), ""),
-    "300,000 bytes": (bytes_of(LARGE), ""),
-    "a header without end": (bytes_of(b"HTTP/1.0 200 OK\r\nA: " + b"b" * 100_000), ""),
-    "a status that is unknown": (changed(status="granted"), ""),
-    "a status that is a number": (changed(status=1), ""),
-    "a refusal that would write to the terminal": (changed(status="denied", reason="\x1b[2J\x1b]0;x\x07"), ""),
+# name -> (answer, what the agent must say: a regular expression for the end of its line)
+NO_MESSAGE = r"the dispatcher's answer is not one of the pairing protocol; is this its pairing port\?"
+ESCAPED = r"\\x1b\[2J\\x1b\]0;x\\x07"
+IN_THE_PATH = ".*; somebody may be in the path: nothing was stored"
+
+
+def either(name, undecided):
+    """Rows of both answers. The agent calls this one `name`, and says `undecided` of a status that it does not know."""
+    return {
+        "no HTTP": (bytes_of(b"hello\r\n\r\n"), f"{name} did not come: malformed status line"),
+        "no JSON": (bytes_of(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n{,"), NO_MESSAGE),
+        "an array": (bytes_of(b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\n[]"), NO_MESSAGE),
+        "300,000 bytes": (bytes_of(LARGE), f"{name} did not come: answer too large"),
+        "a header without end": (bytes_of(b"HTTP/1.0 200 OK\r\nA: " + b"b" * 100_000),
+                                 rf"{name} did not come: too many headers \(a line is over 8192 bytes\)"),
+        "a status that is unknown": (changed(status="granted"), undecided),
+        "a status that is a number": (changed(status=1), NO_MESSAGE),
+    }
+
+
+RUBBISH = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+PEMS = {  # what stands for a certificate -> what is wrong with it
+    "missing": (ABSENT, "empty"), "null": (None, "empty"), "empty": ("", "empty"), "a number": (7, "empty"),
+    "an array": ([], "empty"), "no PEM": ("ca", "not PEM text"),
+    "100,000 bytes": ("x" * 100_000, "larger than 65536 bytes"),
+    "a PEM of rubbish": (RUBBISH, r"not a valid X\.509 certificate"),
 }
+NO_REQID = "the dispatcher's receipt has no valid request id"
+FIRST_CA = "the CA in the dispatcher's answer"
 
 FIRST = {
-    **EITHER,
-    **{f"pair_v that is {name}": (changed(pair_v=value), "pair_v") for name, value in {
-        "a text": "2", "a fraction": 2.5, "nothing": 0, "negative": -2, "null": None, "an array": [2]}.items()},
-    **{f"reqid that is {name}": (changed(reqid=value), "request id") for name, value in {
+    **either("the dispatcher's receipt", "the dispatcher did not queue the request"),
+    "a refusal that would write to the terminal": (changed(status="error", reason="\x1b[2J\x1b]0;x\x07"),
+                                                   f"the dispatcher refused the request: {ESCAPED}"),
+    "a decision": (changed(status="approved"), "the dispatcher did not queue the request"),
+    **{f"pair_v that is {name}": (changed(pair_v=value),
+                                  r"the dispatcher's answer has a pair_v that is no version: is this its pairing port\?")
+       for name, value in {"a text": "2", "a fraction": 2.5, "nothing": 0, "negative": -2, "null": None,
+                           "an array": [2]}.items()},
+    **{f"reqid that is {name}": (changed(reqid=value), NO_REQID) for name, value in {
         "missing": ABSENT, "a command": "$(id)", "an escape": "\x1b[2J", "long": "0" * 1000, "null": None}.items()},
-    **{f"ca that is {name}": (changed(ca=value), "CA") for name, value in {
-        "missing": ABSENT, "null": None, "empty": "", "no PEM": "ca", "a number": 7, "100,000 bytes": "x" * 100_000,
-        "a PEM of rubbish": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}.items()},
-    "ca that is no CA": (lambda session, honest: {**honest, "ca": leaf_pem(session)}, "CA"),
-    "ca twice": (lambda _, honest: {**honest, "ca": honest["ca"] * 2}, ""),
-    **{f"serial that is {name}": (changed(dispatcher_serial=value), "serial") for name, value in {
-        "missing": ABSENT, "null": None, "empty": "", "no hex": "xyz", "a number": 2, "long": "1" * 100}.items()},
-    **{f"id that is {name}": (changed(dispatcher_id=value), "id") for name, value in {
-        "missing": ABSENT, "null": None, "empty": "", "a path": "../../x", "with a line end": "0\n", "long": "0" * 65,
-        "an escape": "\x1b[2J"}.items()},
-    **{f"nonce that is {name}": (changed(sas_nonce=value), "sas_nonce") for name, value in {
-        "missing": ABSENT, "null": None, "empty": "", "short": "0" * 62, "long": "0" * 66, "no hex": "z" * 64,
-        "a number": 7}.items()},
+    **{f"ca that is {name}": (changed(ca=value), f"{FIRST_CA}: {wrong}{IN_THE_PATH}")
+       for name, (value, wrong) in PEMS.items()},
+    "ca that is no CA": (lambda session, honest: {**honest, "ca": leaf_pem(session)},
+                         f"{FIRST_CA} is not a CA certificate{IN_THE_PATH}"),
+    "ca twice": (lambda _, honest: {**honest, "ca": honest["ca"] * 2},
+                 f"{FIRST_CA}: holds more than one PEM block{IN_THE_PATH}"),
+    **{f"serial that is {name}": (changed(dispatcher_serial=value),
+                                  f"the dispatcher serial in the answer is no hex number{IN_THE_PATH}")
+       for name, value in {"missing": ABSENT, "null": None, "empty": "", "no hex": "xyz", "a number": 2,
+                           "long": "1" * 100}.items()},
+    **{f"id that is {name}": (changed(dispatcher_id=value),
+                              f"the dispatcher's id in the answer is not valid{IN_THE_PATH}")
+       for name, value in {"missing": ABSENT, "null": None, "empty": "", "a path": "../../x", "with a line end": "0\n",
+                           "long": "0" * 65, "an escape": "\x1b[2J"}.items()},
+    **{f"nonce that is {name}": (changed(sas_nonce=value),
+                                 f"the answer has no sas_nonce of 64 hex digits{IN_THE_PATH}")
+       for name, value in {"missing": ABSENT, "null": None, "empty": "", "short": "0" * 62, "long": "0" * 66,
+                           "no hex": "z" * 64, "a number": 7}.items()},
+}
+
+NOT_OURS = "the certificate in the answer is not for our key"
+CHANGED = {  # member of the last answer -> what is said when it is not as it was
+    "nonce": "the answer has another nonce than our request: somebody may be in the path",
+    "dispatcher_serial": f"the last answer has another dispatcher serial than the first{IN_THE_PATH}",
+    "dispatcher_id": f"the last answer has another dispatcher id than the first{IN_THE_PATH}",
+    "pair_v": f"the last answer is not of pairing version 2{IN_THE_PATH}",
 }
 
 LAST = {
-    **EITHER,
-    **{f"cert that is {name}": (changed(cert=value), "") for name, value in {
-        "missing": ABSENT, "null": None, "empty": "", "no PEM": "cert", "100,000 bytes": "x" * 100_000}.items()},
-    "cert that is the CA": (lambda _, honest: {**honest, "cert": honest["ca"]}, ""),
-    "cert of the dispatcher": (lambda session, honest: {**honest, "cert": leaf_pem(session)}, ""),
-    **{f"{member} that is {name}": (changed(**{member: value}), "") for member in
-       ("ca", "nonce", "dispatcher_serial", "dispatcher_id", "pair_v") for name, value in {
-           "missing": ABSENT, "null": None, "empty": "", "an array": []}.items()},
+    **either("the operator's answer", "the dispatcher neither approved nor denied"),
+    "a refusal that would write to the terminal": (changed(status="denied", reason="\x1b[2J\x1b]0;x\x07"),
+                                                   f"pairing denied: {ESCAPED}"),
+    **{f"{member} that is {name}": (changed(**{member: value}), f"{called}: {wrong}.*")
+       for member, called in (("cert", "the certificate in the answer"), ("ca", "the CA in the answer"))
+       for name, (value, wrong) in PEMS.items()},
+    "cert that is the CA": (lambda _, honest: {**honest, "cert": honest["ca"]}, NOT_OURS),
+    "cert of the dispatcher": (lambda session, honest: {**honest, "cert": leaf_pem(session)}, NOT_OURS),
+    **{f"{member} that is {name}": (changed(**{member: value}), said) for member, said in CHANGED.items()
+       for name, value in {"missing": ABSENT, "null": None, "empty": "", "an array": []}.items()},
 }
 
 

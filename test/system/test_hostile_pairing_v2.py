@@ -79,7 +79,7 @@ class AgentsSide(unittest.TestCase):
         cls.deployment = cls.enterClassContext(Deployment(set_up=False))
         cls.authority = Authority(cls.deployment.directory / "authority")
 
-    def check(self, step, answer, word):
+    def check(self, step, answer, said):
         with V2Dispatcher(self.deployment.directory, authority=self.authority, **{step: answer}) as dispatcher:
             with Trial(self.deployment, "tofu", dispatcher.address, ca=self.authority.der) as trial:
                 trial.end()
@@ -87,7 +87,7 @@ class AgentsSide(unittest.TestCase):
                 self.assertGreater(trial.process.returncode, 0, trial.text)
                 self.assertEqual(trial.stored, [])
                 self.assertEqual([path.name for path in trial.agent.directory.glob(".pairing-staged*")], [])
-                self.assertIn(word, trial.text)
+                self.assertRegex(trial.text, f"(?m)^ctrl-exec-agent: {said}$")
                 self.assertNotIn("\x1b", trial.text)
                 self.assertNotRegex(trial.text, "(?i)internal error|terminate|exception")
                 if step == "first":
@@ -95,9 +95,9 @@ class AgentsSide(unittest.TestCase):
 
 
 def add_tests(step, rows):
-    for name, (answer, word) in rows.items():
+    for name, (answer, said) in rows.items():
         setattr(AgentsSide, f"test_{step}_answer_with_{name}".replace(" ", "_").replace(",", ""),
-                lambda self, answer=answer, word=word: self.check(step, answer, word))
+                lambda self, answer=answer, said=said: self.check(step, answer, said))
 
 
 add_tests("first", FIRST)
