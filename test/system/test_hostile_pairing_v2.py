@@ -9,11 +9,13 @@ from deployment import Deployment
 from fast_forward import put_ahead
 from hostile_pairing import HOSTNAMES, PairingPort
 from hostile_pairing_v2 import COMMIT, FIRST, LAST, REQUESTS, REVEALS
-from hostile_tables import PortTable, Row, SlowCallers, SlowTable, tests_of, wait_without_peers
+from hostile_tables import (PortTable, Row, SlowCallers, SlowTable, tests_of, wait_footprint,
+                            wait_without_peers)
 from pairing_mitm import Mitm
 from pairing_trials import Trial
-from pairing_v2 import Authority, JoinToken, V2Agent, V2Dispatcher, der_of
+from pairing_v2 import Authority, JoinToken, V2Agent, V2Dispatcher, der_of, join_request_mac, key_digest, sha256
 from processes import poll
+from wire import request
 
 DAY = 86_400
 
@@ -37,12 +39,17 @@ class Listener(unittest.TestCase):
         cls.daemon.wait_log(f"^ACTION=pair-end HOST=web-00 OUTCOME=gone REQID={agent.first['reqid']}$")
 
 
-def of_version_2(row):
-    """The same row with the members of version 2 in its request."""
+def having(row, members):
+    """The same row with more in its request: members(port, those that it has)."""
 
     def talk(port):
         body = port.body
-        port.body = lambda **changes: body(pair_v=2, sas_commit=COMMIT, **changes)
+
+        def more(**changes):
+            asked = body(**changes)
+            return {**asked, **members(port, asked)}
+
+        port.body = more
         try:
             return row.talk(port)
         finally:
@@ -51,12 +58,49 @@ def of_version_2(row):
     return Row(row.name, talk, row.said, row.log)
 
 
-@tests_of(REQUESTS, REVEALS, [of_version_2(row) for row in HOSTNAMES])
+def of_version_2(*_):
+    return {"pair_v": 2, "sas_commit": COMMIT}
+
+
+def joining(port, asked):
+    """With a join token, and a mac that is right for this name."""
+    name = asked["hostname"] if isinstance(asked["hostname"], str) else ""
+    mac = join_request_mac(port.token.key, asked["nonce"], sha256(der_of(asked["csr"])), port.leaf_key_digest, name)
+    return {**of_version_2(), "join": {"kid": port.token.kid, "mac": mac}}
+
+
+@tests_of(REQUESTS, REVEALS, [having(row, of_version_2) for row in HOSTNAMES])
 class DispatchersSide(PortTable, Listener):
     def check(self, row):
         super().check(row)
         self.assertEqual(self.port.waiting(), [])
         self.assertEqual(self.deployment.json("list-agents")["agents"], [])
+
+
+@tests_of([having(row, joining) for row in HOSTNAMES])
+class HostnamesOfATokensAgents(PortTable, Listener):
+    """A token approves by itself: nobody looks at the name."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.port.token = JoinToken.parse(cls.deployment.dispatcher("join-token", "create").stdout.decode())
+        cls.port.leaf_key_digest = key_digest(der_of((cls.deployment.ca / "ctrl-exec.crt").read_text()))
+
+    def check(self, row):
+        super().check(row)
+        self.assertEqual(self.port.waiting(), [])
+        self.assertEqual(self.deployment.json("list-agents")["agents"], [])
+        [token] = self.deployment.json("join-token", "list")["tokens"]
+        self.assertEqual((token["used"], token["state"]), (0, "usable"))
+
+    def test_name_that_is_right(self):
+        """It was for the name that the others were refused."""
+        asked = self.port.body()
+        with self.port.tls() as client:
+            client.send(request("POST", "/pair", {**asked, **joining(self.port, asked)}, version="1.0"))
+            self.assertEqual(client.read_answer().json["status"], "pending")
+        wait_footprint(self.daemon, self.quiet)
 
 
 @tests_of(hostile_pairing_v2.SLOW)
