@@ -1,12 +1,14 @@
 """Broken and hostile messages of pairing version 2, at each step and on both sides: clear words, nothing stored."""
 
 import itertools
+import os
 import threading
 import unittest
 
 import hostile_pairing_v2
 from deployment import Deployment
 from fast_forward import put_ahead
+from first_start import NOBODY, Volume
 from hostile_pairing import HOSTNAMES, PairingPort
 from hostile_pairing_v2 import COMMIT, FIRST, LAST, REQUESTS, REVEALS
 from hostile_tables import (PortTable, Row, SlowCallers, SlowTable, tests_of, wait_footprint,
@@ -314,6 +316,64 @@ class TokenFiles(unittest.TestCase):
         self.assertNotIn("ACTION=pair-request", self.listener.log)
         poll("tokens are unused", lambda: {each["used"] for each in self.deployment.json("join-token", "list")["tokens"]}
              == {0})
+
+
+class UnreadableTokenFiles(unittest.TestCase):
+    """An agent that is not root, and a token that only root can read."""
+
+    def setUp(self):
+        self.deployment = self.enterContext(Deployment())
+        self.listener = self.enterContext(self.deployment.pairing_mode())
+        self.deployment.directory.chmod(0o711)
+        self.path = self.deployment.directory / "secret" / "token"
+        self.path.parent.mkdir()
+        self.path.write_bytes(self.deployment.dispatcher("join-token", "create").stdout)
+        self.path.chmod(0o600)
+
+    def ask(self, name, *words, check, **variables):
+        """What an agent says that is nobody, in a directory of its own."""
+        agent = self.deployment.agent(name)
+        for place in (agent.directory, *agent.directory.iterdir()):
+            os.chown(place, 65534, 65534)
+        done = self.deployment.execute(
+            [*NOBODY, *agent.argv("request-pairing", "--dispatcher", self.listener.address, *words)], check,
+            self.deployment.environment(**variables))
+        self.assertEqual(agent.certificate.exists(), check == 0)
+        return (done.stdout + done.stderr).decode()
+
+    def told(self, source, culprit):
+        return (f"ctrl-exec-agent: {source}: cannot read {self.path}: Permission denied; check owner and mode: {culprit} "
+                "belongs to uid 0, we run as uid 65534; chown it, or run as its owner\n")
+
+    def assert_readable_only_with(self, culprit):
+        """One line says whence the path came, and why; the same command goes on with the right to read."""
+        for number, (source, words, variables) in enumerate((
+                ("--join-token-file", ["--join-token-file", self.path], {}),
+                ("environment JOIN_TOKEN_FILE", [], {"JOIN_TOKEN_FILE": str(self.path)}))):
+            for how in ([], ["--wait"], ["--background"]):
+                with self.subTest(source, how=how):
+                    said = self.ask(f"web-{number}{''.join(how)}", *words, *how, check=78, **variables)
+                    self.assertEqual(said, self.told(source, culprit))
+        self.assertNotIn("ACTION=join", self.listener.log)
+        os.chown(culprit, 65534, 65534)
+        self.ask("web-9", "--join-token-file", self.path, check=0)
+
+    def test_file(self):
+        self.assert_readable_only_with(self.path)
+
+    def test_directory(self):
+        os.chown(self.path, 65534, 65534)
+        self.path.parent.chmod(0o700)
+        self.assert_readable_only_with(self.path.parent)
+
+    def test_in_a_container(self):
+        volume = Volume(self.deployment, "agent")
+        volume.state.mkdir()
+        for place in (volume.directory, volume.state):
+            os.chown(place, 65534, 65534)
+        done = self.deployment.execute(volume.argv(prefix=NOBODY, DISPATCHER_HOST=self.listener.address,
+                                                   JOIN_TOKEN_FILE=self.path), 78)
+        self.assertIn(self.told("environment JOIN_TOKEN_FILE", self.path), done.stderr.decode())
 
 
 del Listener  # it has no tests of its own
