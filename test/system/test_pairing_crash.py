@@ -2,14 +2,17 @@
 
 import itertools
 import json
+import re
 import threading
 import unittest
 
+from api import serve_api
 from deployment import BUILD, Deployment
 from pairing_mitm import Mitm
-from pairing_trials import Trial
+from pairing_trials import STAGED, Trial
 from pairing_v2 import JoinToken, V2Agent, der_of, serial_text
 from processes import poll
+from test_hosted_pairing import START
 
 MESSAGES = ("request", "first", "reveal", "last")
 
@@ -37,16 +40,21 @@ class Stop:
 
 
 class Case(unittest.TestCase):
+    settings = {}
+
     def setUp(self):
-        self.deployment = self.enterContext(Deployment(pairing_rate_limit="1000/1/1"))
-        self.listener = self.enterContext(self.deployment.pairing_mode())
+        self.deployment = self.enterContext(Deployment(pairing_rate_limit="1000/1/1", **self.settings))
+        self.listen()
         self.token = ""
-        self.certificates = set()  # serials of all that the relay has seen
+
+    def listen(self):
+        self.listener = self.enterContext(self.deployment.pairing_mode())
+        self.address = self.listener.address
 
     def relay(self, stop):
         """Nobody can tell it from the dispatcher: it has its certificate and key."""
         return self.enterContext(Mitm(
-            self.deployment.directory, self.listener.address,
+            self.deployment.directory, self.address,
             identity=(self.deployment.ca / "ctrl-exec.crt", self.deployment.ca / "ctrl-exec.key"),
             asks=stop.hook("request"), first=stop.hook("first"), reveals=stop.hook("reveal"), last=stop.hook("last")))
 
@@ -60,18 +68,30 @@ class Case(unittest.TestCase):
     def restart_listener(self):
         """Killed, and started again."""
         self.listener.kill()
-        self.listener = self.enterContext(self.deployment.pairing_mode())
+        self.listen()
 
-    def approve(self):
-        request = self.deployment.wait_request("web-01")
+    def request(self, trial):
+        """Its own: that of an agent that was killed may still be there for a moment."""
+        reqid = trial.wait_text(r"^Pairing request sent: (\w+)$")[1]
+        return poll(f"request {reqid}", lambda: next((r for r in self.deployment.requests() if r["id"] == reqid), None))
+
+    def approve(self, trial):
+        request = self.request(trial)
         self.deployment.dispatcher("approve", request["id"], "--sas", request["sas"])
 
     def retry(self, trial):
         trial.close()
         trial.start()
         if trial.mode != "token":
-            self.approve()
-        self.assertEqual(trial.end(), 0, trial.text)
+            self.approve(trial)
+        self.finish(trial)
+
+    def finish(self, trial):
+        """It ends well; where nobody sits at it, somebody types what the dispatcher shows."""
+        self.assertEqual(trial.end(), STAGED if trial.mode == "staged" else 0, trial.text)
+        if trial.mode == "staged":
+            self.assertEqual(trial.stored, [])
+            trial.agent.command("pairing-confirm", trial.sas)
 
     def assert_one_certificate(self, trial, relay):
         """The agent has it, the registry knows it, it works, and every other one is revoked."""
@@ -103,12 +123,23 @@ class Case(unittest.TestCase):
         relay = self.relay(stop)
         trial = self.agent(mode, relay.address)
         if message == "last" and mode != "token":
-            self.approve()
+            self.approve(trial)
         stop.wait()
         return stop, relay, trial
 
 
-class AgentIsKilled(Case):
+class Hosted:
+    """A Case in which the HTTP API's process is the listener."""
+
+    settings = {"api_port": 0, "api_auth_default": "allow", "pairing": "on"}
+
+    def listen(self):
+        self.listener = self.enterContext(serve_api(self.deployment))
+        self.listener.wait_log(START)
+        self.address = re.search(START, self.listener.log)[1]
+
+
+class KillsAgent(Case):
     def check(self, mode, message):
         stop, relay, trial = self.stopped_before(mode, message)
         trial.process.kill()
@@ -119,6 +150,8 @@ class AgentIsKilled(Case):
         self.retry(trial)
         self.assert_one_certificate(trial, relay)
 
+
+class AgentIsKilled(KillsAgent):
     def test_while_the_operator_is_asked(self):
         relay = self.relay(Stop("none"))
         trial = self.agent("tofu", relay.address)
@@ -132,7 +165,7 @@ class AgentIsKilled(Case):
     def test_after_it_was_approved_and_has_not_heard_of_it(self):
         relay = self.relay(Stop("none"))
         trial = self.agent("tofu", relay.address)
-        request = self.deployment.wait_request("web-01")
+        request = self.request(trial)
         trial.process.kill()
         self.deployment.dispatcher("approve", request["id"], check=None)  # in time or not: nobody can tell
         poll("its request is dropped", lambda: not self.deployment.requests())
@@ -140,18 +173,45 @@ class AgentIsKilled(Case):
         self.assert_one_certificate(trial, relay)
 
 
-class DispatcherIsKilled(Case):
+    def test_asked_again_instead_of_confirmed(self):
+        """What was staged before counts no more."""
+        relay = self.relay(Stop("none"))
+        trial = self.agent("staged", relay.address)
+        self.approve(trial)
+        self.assertEqual(trial.end(), STAGED)
+        earlier = trial.sas
+        trial.close()
+        trial.start()
+        self.approve(trial)
+        self.assertEqual(trial.end(), STAGED)
+        trial.agent.command("pairing-confirm", earlier, check=1)
+        self.finish(trial)
+        self.assert_one_certificate(trial, relay)
+
+
+class KillsDispatcher(Case):
     def check(self, mode, message):
         stop, relay, trial = self.stopped_before(mode, message)
         self.restart_listener()
         stop.go.set()
-        relay.upstream = self.listener.address
-        status = trial.end()
+        relay.upstream = self.address
         if message == "last":
-            self.assertEqual(status, 0, "it was on its way already")
+            self.finish(trial)  # it was on its way already
         else:
-            self.assertEqual((status != 0, trial.stored), (True, []), trial.text)
+            self.assertNotIn(trial.end(), (0, STAGED), trial.text)
+            self.assertEqual(trial.stored, [])
             self.retry(trial)
+        self.assert_one_certificate(trial, relay)
+
+
+class DispatcherIsKilled(KillsDispatcher):
+    def test_before_somebody_confirms(self):
+        relay = self.relay(Stop("none"))
+        trial = self.agent("staged", relay.address)
+        self.approve(trial)
+        self.assertEqual(trial.end(), STAGED)
+        self.restart_listener()
+        self.finish(trial)
         self.assert_one_certificate(trial, relay)
 
     def test_while_the_operator_is_asked(self):
@@ -159,7 +219,7 @@ class DispatcherIsKilled(Case):
         trial = self.agent("tofu", relay.address)
         self.deployment.wait_request("web-01")
         self.restart_listener()
-        relay.upstream = self.listener.address
+        relay.upstream = self.address
         self.assertNotEqual(trial.end(), 0)
         self.assertEqual(self.deployment.requests(), [], "of an agent whose connection is gone")
         self.retry(trial)
@@ -168,12 +228,12 @@ class DispatcherIsKilled(Case):
     def test_after_the_approval_before_it_is_delivered(self):
         relay = self.relay(Stop("none"))
         trial = self.agent("tofu", relay.address)
-        request = self.deployment.wait_request("web-01")
+        request = self.request(trial)
         self.listener.signal(19)  # SIGSTOP: it holds its lock, and delivers nothing
         approved = self.deployment.json("approve", request["id"], "--sas", request["sas"])
         lost = approved["agent"]["serial"]
         self.restart_listener()
-        relay.upstream = self.listener.address
+        relay.upstream = self.address
         self.assertNotEqual(trial.end(), 0)
         self.assertEqual(trial.stored, [])
         self.retry(trial)
@@ -181,14 +241,24 @@ class DispatcherIsKilled(Case):
         self.assert_one_certificate(trial, relay)
 
 
-def add_tests(case):
-    for mode, message in itertools.product(("tofu", "token"), MESSAGES):
+class AgentIsKilledAtTheApi(Hosted, KillsAgent):
+    pass
+
+
+class ApiIsKilled(Hosted, KillsDispatcher):
+    pass
+
+
+def add_tests(case, *modes):
+    for mode, message in itertools.product(modes, MESSAGES):
         setattr(case, f"test_{mode}_at_the_{message}",
                 lambda self, mode=mode, message=message: self.check(mode, message))
 
 
-add_tests(AgentIsKilled)
-add_tests(DispatcherIsKilled)
+add_tests(AgentIsKilled, "tofu", "staged", "pin", "token")
+add_tests(DispatcherIsKilled, "tofu", "staged", "pin", "token")
+add_tests(AgentIsKilledAtTheApi, "tofu", "token")
+add_tests(ApiIsKilled, "tofu", "token")
 
 
 class WhileItJoins(Case):
