@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import signal
 import threading
 import unittest
 
@@ -229,7 +230,8 @@ class DispatcherIsKilled(KillsDispatcher):
         relay = self.relay(Stop("none"))
         trial = self.agent("tofu", relay.address)
         request = self.request(trial)
-        self.listener.signal(19)  # SIGSTOP: it holds its lock, and delivers nothing
+        self.listener.wait_log(f"ACTION=pair-request .*REQID={request['id']}")  # it has let go of the queue
+        self.listener.signal(signal.SIGSTOP)  # it delivers nothing
         approved = self.deployment.json("approve", request["id"], "--sas", request["sas"])
         lost = approved["agent"]["serial"]
         self.restart_listener()
