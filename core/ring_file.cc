@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <thread>
 
 #include "core/bounded_output.h"
 #include "core/file.h"
@@ -18,6 +19,7 @@ namespace {
 constexpr std::size_t min_limit = 2;
 constexpr std::size_t max_piece = 64u << 10;  // written between two announcements
 constexpr int max_tries = 8;                  // of a reader that the writer keeps overtaking
+constexpr int header_tries = 100;             // that are over within microseconds
 
 // Where the stream's bytes are.
 struct Layout {
@@ -124,21 +126,29 @@ Result<RingReader> RingReader::open(const std::string& path) {
     if (::fstat(fd.get(), &status) != 0) return errno_error("read", path, errno);
     if (!S_ISREG(status.st_mode))
         return fail(Errc::io, fmt::format("cannot read {}: not a regular file", path));
+    // Made, and its header not written yet: there is nothing to read so far.
+    if (status.st_size == 0) return fail(Errc::not_found, fmt::format("{}: empty", path));
     RingReader reader(std::move(fd), path);
     TRY_DO(reader.header());
     return reader;
 }
 
+// A file system need not keep reads and writes apart: while the header is being written, a part of it may be
+// read that is new and a part that is old. So what makes no sense is looked at again before it is called
+// broken.
 Result<RingHeader> RingReader::header() const {
-    TRY(const std::string bytes, read_at(fd_.get(), sizeof(RingHeader), 0, path_));
-    RingHeader header;
-    const std::string magic(header.magic, sizeof header.magic);
-    const bool whole = bytes.size() == sizeof header && bytes.compare(0, magic.size(), magic) == 0;
-    if (whole) std::memcpy(&header, bytes.data(), sizeof header);
-    const bool sound = whole && header.limit >= min_limit && header.limit <= max_ring_limit &&
-                       header.stored <= header.total && header.stored <= header.announced &&
-                       header.announced - header.stored <= max_piece;
-    if (sound) return header;
+    for (int tries = 0; tries < header_tries; ++tries) {
+        TRY(const std::string bytes, read_at(fd_.get(), sizeof(RingHeader), 0, path_));
+        RingHeader header;
+        const std::string magic(header.magic, sizeof header.magic);
+        const bool whole = bytes.size() == sizeof header && bytes.compare(0, magic.size(), magic) == 0;
+        if (whole) std::memcpy(&header, bytes.data(), sizeof header);
+        const bool sound = whole && header.limit >= min_limit && header.limit <= max_ring_limit &&
+                           header.stored <= header.total && header.stored <= header.announced &&
+                           header.announced - header.stored <= max_piece;
+        if (sound) return header;
+        std::this_thread::yield();
+    }
     return fail(Errc::bad_request, fmt::format("{}: not the output of a job; remove it", path_));
 }
 
