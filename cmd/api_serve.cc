@@ -4,12 +4,15 @@
 
 #include <cstdio>
 
+#include "cmd/entrypoint.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
+#include "core/join_token_file.h"
 #include "core/log.h"
 #include "core/open_files.h"
 #include "net/api_server.h"
 #include "net/runtime.h"
+#include "net/token_file_renewal.h"
 
 namespace ctrlexec {
 
@@ -21,6 +24,12 @@ int api_serve(const Invocation& call) {
     if (!server) return report(call, server.error());
     print_out(fmt::format("ctrl-exec-api: listening on {}\n", (*server)->address()));
     std::fflush(stdout);
+    // A container's first start has made it (cmd/entrypoint_dispatcher), and judged the variables.
+    const auto token_file = JoinTokenFile::from(environment_variable);
+    if (token_file && *token_file) {
+        std::function<DispatcherConfig()> config = [&server] { return (*server)->snapshot().config; };
+        runtime.spawn(renew_token_file(runtime, std::move(config), **token_file));
+    }
     return runtime.run([&] { return (*server)->serve(); });
 }
 

@@ -14,7 +14,6 @@
 #include "core/duration.h"
 #include "core/file.h"
 #include "core/join_tokens.h"
-#include "core/log.h"
 #include "core/pairing_queue.h"
 #include "core/tag_cache.h"
 #include "core/timestamp.h"
@@ -116,13 +115,6 @@ int create(const Invocation& call, const DispatcherConfig& config) {
     if (!token) return report(call, token.error());
     const auto record = JoinTokens(config).find(token->kid);
     if (!record) return report(call, record.error());
-    log_event(LogLevel::notice, "join-token-create",
-              {{"EXPIRES", iso8601(record->expires)},
-               {"FROM", record->terms.from},
-               {"HOSTS", record->terms.hosts},
-               {"KID", record->kid},
-               {"REPLACE", record->terms.replace ? "1" : ""},
-               {"USES", std::to_string(record->terms.uses)}});
     warn_unheard(call, config);
     const std::string out = call.text("--out");
     if (call.has("--json")) {
@@ -180,7 +172,6 @@ int revoke(const Invocation& call, const DispatcherConfig& config) {
     const std::string& kid = call.operands[1];
     const auto done = JoinTokens(config).revoke(kid, now_seconds());
     if (!done) return report(call, done.error());
-    if (*done) log_event(LogLevel::notice, "join-token-revoke", {{"KID", kid}});
     if (call.has("--json")) {
         print_out(json::dump(json::Object{{"ok", 1}, {"kid", kid}}) + "\n");
     } else {

@@ -121,8 +121,10 @@ Result<Case> judge(const DispatcherConfig& config, const PairingRequest& request
         TRY_DO(check_earlier(config, **earlier, request.hostname));
     } else if (token.has_expired(now)) {
         return refused("join token expired");
-    } else if (JoinTokens(config).used(token.kid) >= terms.uses) {
-        return refused("join token used up");
+    } else {
+        const auto used = JoinTokens(config).used(token.kid);
+        if (!used) return failed(used.error());
+        if (*used >= terms.uses) return refused("join token used up");
     }
     auto registered = find_registered(Registry(config.agents_dir()), request.hostname);
     const bool taken = registered && registered->key != key_fingerprint(csr.spki_der());

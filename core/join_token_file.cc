@@ -27,17 +27,33 @@ Error bad_file(const Error& why) {
     return fail(Errc::config, "JOIN_TOKEN_FILE: " + why.message, why.detail);
 }
 
-// Why agents could not join with it; "" when they can.
-Result<std::string> defect_of(const JoinToken& token, const DispatcherConfig& config, std::int64_t now) {
-    TRY(const Certificate authority, Certificate::from_file(config.ca_dir + "/ca.crt"));
-    if (token.pin.digest != digest_of(authority.spki_der())) return std::string("is of another CA");
+bool is_of_this_ca(const JoinToken& token, const Certificate& authority) {
+    return token.pin.digest == digest_of(authority.spki_der());
+}
+
+// Nothing when it is not known here.
+Result<std::optional<JoinTokenRecord>> record_of(const JoinToken& token, const DispatcherConfig& config) {
     const JoinTokens tokens(config);
     auto record = tokens.find(token.kid);
     if (!record && record.error().code != Errc::not_found) return record.error();
     if (!record || !equal_constant_time(record->key, join_key(token.secret, token.pin.digest)))
-        return std::string("is not known here");
-    record->used = tokens.used(token.kid);
+        return std::optional<JoinTokenRecord>();
+    TRY(record->used, tokens.used(token.kid));
+    return std::optional<JoinTokenRecord>(std::move(*record));
+}
+
+// Why agents could not join with it; "" when they can.
+Result<std::string> defect_of(const JoinToken& token, const DispatcherConfig& config, std::int64_t now) {
+    TRY(const Certificate authority, Certificate::from_file(config.ca_dir + "/ca.crt"));
+    if (!is_of_this_ca(token, authority)) return std::string("is of another CA");
+    TRY(const auto record, record_of(token, config));
+    if (!record) return std::string("is not known here");
     return record->is_usable(now) ? std::string() : fmt::format("is {}", record->state(now));
+}
+
+bool is_near_its_end(const JoinTokenRecord& record, std::int64_t now) {
+    return record.expires - now <= (record.expires - record.created) / 10 ||
+           record.terms.uses - record.used <= record.terms.uses / 10;
 }
 
 }  // namespace
@@ -71,24 +87,20 @@ Result<std::optional<JoinTokenFile>> JoinTokenFile::from(const Variables& variab
     return std::optional<JoinTokenFile>(std::move(file));
 }
 
-Result<std::string> JoinTokenFile::keep(const DispatcherConfig& config, std::int64_t now) const {
-    TRY(const FileLock held, lock_setup(config));  // of two that start at once the second finds the first's
-    std::string before;
+Result<std::optional<JoinToken>> JoinTokenFile::read() const {
     const auto text = read_file(path, max_bytes);
-    if (!text && text.error().code != Errc::not_found) return bad_file(text.error());
-    if (text) {
-        const auto token = JoinToken::parse(*text);
-        if (!token) {
-            return fail(Errc::config, fmt::format("JOIN_TOKEN_FILE: {} holds no join token, and is not "
-                                                  "overwritten; remove it, or name another file",
-                                                  path));
-        }
-        TRY(const std::string defect, defect_of(*token, config, now));
-        if (defect.empty()) return std::string();
-        before = fmt::format("; the token {} that was there {}", token->kid, defect);
-    }
+    if (!text && text.error().code == Errc::not_found) return std::optional<JoinToken>();
+    if (!text) return bad_file(text.error());
+    auto token = JoinToken::parse(*text);
+    if (token) return std::optional<JoinToken>(std::move(*token));
+    return fail(Errc::config, fmt::format("JOIN_TOKEN_FILE: {} holds no join token, and is not overwritten; "
+                                          "remove it, or name another file",
+                                          path));
+}
+
+Result<JoinToken> JoinTokenFile::replace(const DispatcherConfig& config, std::int64_t now) const {
     const JoinTokens tokens(config);
-    const auto token = tokens.create(terms, now);
+    auto token = tokens.create(terms, now);
     if (!token && token.error().code == Errc::usage)
         return bad_variable("JOIN_TOKEN_…", token.error().message);
     if (!token) return token.error();
@@ -97,8 +109,33 @@ Result<std::string> JoinTokenFile::keep(const DispatcherConfig& config, std::int
         (void)tokens.revoke(token->kid, now);
         return bad_file(written.error());
     }
-    return fmt::format("Join token {} written to {}: {} uses, valid until {}{}.", token->kid, path,
-                       terms.uses, iso8601(now + terms.ttl), before);
+    return token;
+}
+
+Result<std::string> JoinTokenFile::keep(const DispatcherConfig& config, std::int64_t now) const {
+    TRY(const FileLock held, lock_setup(config));  // of two that start at once the second finds the first's
+    TRY(const auto found, read());
+    std::string before;
+    if (found) {
+        TRY(const std::string defect, defect_of(*found, config, now));
+        if (defect.empty()) return std::string();
+        before = fmt::format("; the token {} that was there {}", found->kid, defect);
+    }
+    TRY(const JoinToken token, replace(config, now));
+    return fmt::format("Join token {} written to {}: {} uses, valid until {}{}.", token.kid, path, terms.uses,
+                       iso8601(now + terms.ttl), before);
+}
+
+Result<bool> JoinTokenFile::renew(const DispatcherConfig& config, std::int64_t now) const {
+    TRY(const FileLock held, lock_setup(config));
+    TRY(const auto found, read());
+    if (!found) return false;
+    TRY(const Certificate authority, Certificate::from_file(config.ca_dir + "/ca.crt"));
+    if (!is_of_this_ca(*found, authority)) return false;
+    TRY(const auto record, record_of(*found, config));
+    if (!record || record->revoked != 0 || !is_near_its_end(*record, now)) return false;
+    TRY(const JoinToken token, replace(config, now));
+    return true;
 }
 
 }  // namespace ctrlexec

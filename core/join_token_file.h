@@ -23,6 +23,16 @@ struct JoinTokenFile {
     // What was done and why, in words; "" when the file is good as it is. Errc::config for a file that holds
     // something else, which is never overwritten, or cannot be read or written.
     Result<std::string> keep(const DispatcherConfig& config, std::int64_t now) const;
+
+    // For a dispatcher that runs on: the next token is made when a tenth of the time or of the uses is left
+    // of the one in the file, which is good until its end. Nothing is done about one that was revoked or
+    // taken away, or that is not ours: that was somebody's decision, until the next start. True when one was
+    // made.
+    Result<bool> renew(const DispatcherConfig& config, std::int64_t now) const;
+
+  private:
+    Result<std::optional<JoinToken>> read() const;
+    Result<JoinToken> replace(const DispatcherConfig& config, std::int64_t now) const;
 };
 
 }  // namespace ctrlexec

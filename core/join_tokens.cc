@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <memory>
 
 #include "core/address_list.h"
@@ -12,6 +14,7 @@
 #include "core/config_file.h"
 #include "core/digest.h"
 #include "core/file.h"
+#include "core/log.h"
 #include "core/pairing_proof.h"
 #include "core/registry.h"
 #include "core/tag_cache.h"
@@ -172,6 +175,13 @@ Result<JoinToken> JoinTokens::create(const JoinTerms& terms, std::int64_t now) c
     TRY_DO(make_directories(root_, 0700));
     TRY_DO(make_directories(directory(token.kid), 0700));
     TRY_DO(write_file_atomic(directory(token.kid) + "/token.json", json::dump(record.to_json()), 0600));
+    log_event(LogLevel::notice, "join-token-create",
+              {{"EXPIRES", iso8601(record.expires)},
+               {"FROM", terms.from},
+               {"HOSTS", terms.hosts},
+               {"KID", record.kid},
+               {"REPLACE", terms.replace ? "1" : ""},
+               {"USES", std::to_string(terms.uses)}});
     return token;
 }
 
@@ -192,15 +202,20 @@ Result<JoinTokenRecord> JoinTokens::find(std::string_view kid) const {
 }
 
 // Names only: a token may have 100,000 redemptions.
-int JoinTokens::used(std::string_view kid) const {
-    const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(directory(kid).c_str()), &::closedir);
+// What cannot be counted is an error: to take it for less would give away a use twice.
+Result<int> JoinTokens::used(std::string_view kid) const {
+    const std::string path = directory(kid);
+    const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(path.c_str()), &::closedir);
+    if (!open)
+        return fail(errno == ENOENT ? Errc::not_found : Errc::io,
+                    fmt::format("cannot read {}: {}", path, std::strerror(errno)));
     int count = 0;
-    while (open) {
-        const dirent* entry = ::readdir(open.get());
-        if (entry == nullptr) break;
+    errno = 0;
+    while (const dirent* entry = ::readdir(open.get())) {
         const std::string_view name(entry->d_name);
         if (name.size() == redemption_name && name.front() != '.' && name.ends_with(".json")) ++count;
     }
+    if (errno != 0) return fail(Errc::io, fmt::format("cannot read {}: {}", path, std::strerror(errno)));
     return count;
 }
 
@@ -209,11 +224,12 @@ Result<JoinTokenListing> JoinTokens::list() const {
     JoinTokenListing listing;
     for (const auto& kid : names) {
         auto record = find(kid);
-        if (record) {
-            record->used = used(kid);
+        const auto count = record ? used(kid) : Result<int>(record.error());
+        if (record && count) {
+            record->used = *count;
             listing.tokens.push_back(std::move(*record));
-        } else if (record.error().code != Errc::not_found) {
-            listing.problems.push_back(printable(record.error().text()));
+        } else if (count.error().code != Errc::not_found) {
+            listing.problems.push_back(printable(count.error().text()));
         }
     }
     std::stable_sort(listing.tokens.begin(), listing.tokens.end(),
@@ -227,6 +243,7 @@ Result<bool> JoinTokens::revoke(std::string_view kid, std::int64_t now) const {
     if (record.revoked != 0) return false;
     record.revoked = now;
     TRY_DO(write_file_atomic(directory(kid) + "/token.json", json::dump(record.to_json()), 0600));
+    log_event(LogLevel::notice, "join-token-revoke", {{"KID", record.kid}});
     return true;
 }
 

@@ -63,7 +63,7 @@ class JoinTokens {
     Result<JoinToken> create(const JoinTerms& terms, std::int64_t now) const;
     Result<JoinTokenListing> list() const;
     Result<JoinTokenRecord> find(std::string_view kid) const;  // Errc::not_found; `used` is 0
-    int used(std::string_view kid) const;
+    Result<int> used(std::string_view kid) const;
     // Kept as revoked until it would have expired, so that who still brings it is told. False: it was
     // already.
     Result<bool> revoke(std::string_view kid, std::int64_t now) const;

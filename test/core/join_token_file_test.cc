@@ -1,6 +1,7 @@
 #include "core/join_token_file.h"
 
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/stat.h>
 
 #include <map>
@@ -52,6 +53,19 @@ class Dispatcher {
         const auto token = JoinToken::parse(*read_file(file.path, 4096));
         REQUIRE(token);
         return *token;
+    }
+
+    bool renew(std::int64_t time) const {
+        const auto done = file.renew(config, time);
+        REQUIRE_MESSAGE(done, (done ? "" : done.error().text()));
+        return *done;
+    }
+    // As if so many agents had joined.
+    void use(int count) const {
+        for (int i = 0; i < count; ++i) {
+            const std::string name = fmt::format("{:064x}.json", i);
+            REQUIRE(write_file_atomic(JoinTokens(config).directory(token().kid) + "/" + name, "{}", 0600));
+        }
     }
 
     const TempDir dir;
@@ -111,12 +125,47 @@ TEST_CASE("a token that nobody can use any more is replaced, and why is said") {
     token.pin.digest.front() = static_cast<char>(token.pin.digest.front() ^ 1);
     REQUIRE(write_file_atomic(d.file.path, token.text(), 0640));
     CHECK(mentions(d.keep(), "is of another CA"));
-    for (int i = 0; i < 2; ++i) {
-        const std::string name = std::string(63, 'a') + static_cast<char>('0' + i) + ".json";
-        REQUIRE(write_file_atomic(JoinTokens(d.config).directory(d.token().kid) + "/" + name, "{}", 0600));
-    }
+    d.use(2);
     CHECK(mentions(d.keep(), "is used up"));
     CHECK(d.keep().empty());
+}
+
+TEST_CASE("a running dispatcher makes the next token in time, and the one before stays good") {
+    Dispatcher d;
+    d.file.terms.uses = 20;
+    CHECK_FALSE(d.renew(d.now));
+    CHECK_FALSE(file_exists(d.file.path));
+    d.keep();
+    const JoinToken first = d.token();
+    CHECK_FALSE(d.renew(d.now + 3239));
+    CHECK(d.token().kid == first.kid);
+    CHECK(d.renew(d.now + 3240));
+    CHECK(d.token().kid != first.kid);
+    CHECK(JoinTokens(d.config).find(first.kid)->is_usable(d.now + 3599));
+    CHECK_FALSE(d.renew(d.now + 3240));
+    d.use(17);
+    CHECK_FALSE(d.renew(d.now + 3240));
+    d.use(18);
+    CHECK(d.renew(d.now + 3240));
+    CHECK(d.renew(d.now + 100'000));  // expired meanwhile
+}
+
+TEST_CASE("a running dispatcher replaces no token that somebody has taken away") {
+    Dispatcher d;
+    d.keep();
+    JoinToken token = d.token();
+    REQUIRE(*JoinTokens(d.config).revoke(token.kid, d.now));
+    CHECK_FALSE(d.renew(d.now + 3600));
+    d.keep();
+    token = d.token();
+    token.secret.front() = static_cast<char>(token.secret.front() ^ 1);
+    REQUIRE(write_file_atomic(d.file.path, token.text(), 0640));
+    CHECK_FALSE(d.renew(d.now + 3600));
+    CHECK(d.token().text() == token.text());
+    REQUIRE(write_file_atomic(d.file.path, "password", 0640));
+    const auto refused = d.file.renew(d.config, d.now);
+    REQUIRE_FALSE(refused);
+    CHECK(mentions(refused.error().message, "is not overwritten"));
 }
 
 TEST_CASE("what is no token is never overwritten") {

@@ -239,7 +239,7 @@ TEST_CASE("the same request gets the same certificate again, and no use is taken
     const Joined again = join(d, ask(d, token, "web-01", csr));
     CHECK(again.again);
     CHECK(again.serial == first.serial);
-    CHECK(d.tokens().used(token.kid) == 1);
+    CHECK(*d.tokens().used(token.kid) == 1);
     // As after a crash between the redemption and the record.
     REQUIRE(d.registry().remove("web-01"));
     CHECK(join(d, ask(d, token, "web-01", csr)).serial == first.serial);
@@ -261,7 +261,7 @@ TEST_CASE("an agent that was unpaired does not come back by itself") {
     REQUIRE(withdraw_redemption(d.config, *record, d.now));
     REQUIRE(d.registry().remove("web-01"));
     CHECK(refusal(d, ask(d, token, "web-01", csr)).find("unpaired") != std::string::npos);
-    CHECK(d.tokens().used(token.kid) == 1);
+    CHECK(*d.tokens().used(token.kid) == 1);
 }
 
 TEST_CASE("a name that is taken stays so, unless the token may replace") {
@@ -306,7 +306,7 @@ TEST_CASE("nothing is signed when the dispatcher's certificate is another than t
     const auto joined = redeem_join(d.config, ask(d, token), d.offer, d.now);
     REQUIRE_FALSE(joined);
     CHECK(joined.error().code == Errc::busy);
-    CHECK(d.tokens().used(token.kid) == 0);
+    CHECK(*d.tokens().used(token.kid) == 0);
 }
 
 TEST_CASE("tokens are forgotten a day after they have expired") {
