@@ -2,6 +2,7 @@
 // ID, HOSTNAME, IP, CODE, RECEIVED, TRUST of every pairing request that waits. Never the check code: who can
 // copy it does not compare it.
 #include "cmd/dispatcher_context.h"
+#include "cmd/pairing_prompt.h"
 #include "cmd/print.h"
 #include "cmd/verbs.h"
 #include "core/pairing_queue.h"
@@ -32,9 +33,13 @@ int dispatcher_list_requests(const Invocation& call) {
     }
     print_out(format_table({"ID", "HOSTNAME", "IP", "CODE", "RECEIVED", "TRUST"}, rows));
     if (has_legacy) {
-        print_out(
+        print_error_line(
             "legacy: pairs with the first protocol; the dispatcher is not authenticated to the agent, see "
-            "docs/trust.md\n");
+            "docs/trust.md");
+    }
+    for (const auto& r : *requests) {
+        const std::string note = broken_off_note(r);
+        if (!note.empty()) print_error_line(r.id + ": " + note);
     }
     return 0;
 }

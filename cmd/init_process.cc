@@ -10,6 +10,8 @@
 
 #include "cmd/print.h"
 #include "core/log.h"
+#include "core/sealing.h"
+#include "core/secret_variable.h"
 
 namespace ctrlexec {
 namespace {
@@ -62,7 +64,13 @@ int run_with_init(const std::function<int()>& command) {
         print_error_line(fmt::format("ctrl-exec: cannot start a process: {}", std::strerror(errno)));
         return 1;
     }
-    if (child > 0) return attend(child, signals);
+    if (child > 0) {
+        // The child has its own copy. /proc/1/environ is open to every process of this user, scripts
+        // included.
+        std::string token = take_variable("JOIN_TOKEN");
+        wipe(token);
+        return attend(child, signals);
+    }
     ::sigprocmask(SIG_SETMASK, &before, nullptr);
     log_as_container();
     return command();

@@ -22,6 +22,15 @@ constexpr std::string_view usage =
 
 }  // namespace
 
+std::string broken_off_note(const PairingRequest& request) {
+    if (request.broken_off == 0) return {};
+    return fmt::format(
+        "{} earlier request{} in the name of {} broke off before anybody could decide: compare all 8 digits, "
+        "and "
+        "the ID with what the agent shows",
+        request.broken_off, request.broken_off == 1 ? "" : "s", request.hostname);
+}
+
 std::string announcement(const PairingRequest& request, bool asking) {
     std::string_view more =
         "  The agent is of the first version of pairing: it cannot check who answers it.\n";
@@ -29,8 +38,10 @@ std::string announcement(const PairingRequest& request, bool asking) {
         more = "  Check code: type the 8 digits that the agent shows, or 'a' to accept without\n";
     if (request.version >= 2 && !asking)
         more = "  Check code: approve it with --sas and the 8 digits that the agent shows\n";
-    return fmt::format("Pairing request from {} ({}) - ID: {}\n  Received: {}\n  Code: {}\n{}",
-                       request.hostname, request.ip, request.id, request.received, request.code, more);
+    const std::string note = broken_off_note(request);
+    return fmt::format("Pairing request from {} ({}) - ID: {}\n  Received: {}\n  Code: {}\n{}{}",
+                       request.hostname, request.ip, request.id, request.received, request.code, more,
+                       note.empty() ? note : "  Careful: " + note + "\n");
 }
 
 std::string ending(const PairingRequest& request, const std::string& outcome) {

@@ -16,6 +16,8 @@ namespace ctrlexec {
 // What is said of a request when it comes and when it has ended; `asking`: on a terminal, where answers are
 // typed.
 std::string announcement(const PairingRequest& request, bool asking);
+// "" when no earlier request in its name broke off.
+std::string broken_off_note(const PairingRequest& request);
 std::string ending(const PairingRequest& request, const std::string& outcome);
 
 // A request keeps the number it was shown with, and numbers are not used twice: an answer that crosses with a

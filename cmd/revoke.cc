@@ -33,7 +33,10 @@ Result<Revoked> revoke_agent(const DispatcherConfig& config, const AgentRecord& 
 }
 
 Result<Revoked> revoke_certificate(const DispatcherConfig& config, const std::string& name_or_serial) {
-    const auto agent = Registry(config.agents_dir()).find(name_or_serial);
+    const Registry registry(config.agents_dir());
+    // An approval that did not see it yet is in the registry before those are listed who must be told.
+    TRY(const FileLock held, registry.lock());
+    const auto agent = registry.find(name_or_serial);
     if (agent) return revoke_agent(config, *agent);
     if (agent.error().code != Errc::not_found && agent.error().code != Errc::bad_request)
         return agent.error();

@@ -27,7 +27,8 @@ Error bad(std::string_view what) {
 // What a dispatcher says instead of a receipt.
 Error refusal(const json::Value& answer) {
     const std::string reason = printable(answer.scalar("reason"));
-    const bool passes = reason == "pairing queue full" || reason == "rate limited";
+    const bool passes = reason == "pairing queue full" || reason == "rate limited" ||
+                        reason == ca_does_not_fit || reason == dispatcher_failed;
     return fail(passes ? Errc::busy : Errc::denied,
                 fmt::format("the dispatcher refused the request: {}", reason));
 }
@@ -54,17 +55,21 @@ Result<void> accept_first_version(const PairingProofs& proofs) {
                     token ? "a join token" : "pair_trust = sas", token ? ", without the token" : ""));
 }
 
+// Not for ever: a wrong clock is set, and whoever waits asks again.
+Result<void> check_dates(std::string_view what, const Certificate& certificate, std::int64_t now) {
+    if (now >= certificate.not_before() && now <= certificate.not_after()) return success();
+    return fail(
+        Errc::tls_failed,
+        fmt::format("{} is valid from {} to {}, and the clock here says {}: correct this clock or the "
+                    "dispatcher's, or renew that certificate there",
+                    what, iso8601(certificate.not_before()), iso8601(certificate.not_after()), iso8601(now)));
+}
+
 // The leaf is of this CA, valid now, and has the serial that was told.
 Result<void> check_leaf(const Certificate& leaf, const Certificate& authority, std::string_view serial,
                         std::int64_t now) {
-    for (const Certificate* each : {&leaf, &authority}) {
-        if (now >= each->not_before() && now <= each->not_after()) continue;
-        return fail(Errc::tls_failed,
-                    fmt::format("the dispatcher's {} is valid from {} to {}, and the clock here says {}: "
-                                "correct this clock or the dispatcher's, or renew that certificate there",
-                                each == &leaf ? "certificate" : "CA certificate", iso8601(each->not_before()),
-                                iso8601(each->not_after()), iso8601(now)));
-    }
+    TRY_DO(check_dates("the dispatcher's certificate", leaf, now));
+    TRY_DO(check_dates("the dispatcher's CA certificate", authority, now));
     if (const auto chain = leaf.verify(authority, now); !chain) {
         return bad(fmt::format("the TLS server's certificate is not of the CA that it names ({})",
                                chain.error().text()));
@@ -146,6 +151,10 @@ Result<void> check_status(const PairingQuestion& question, const json::Value& an
         const std::string reason = printable(answer.scalar("reason"));
         const bool passes = reason == "approval timeout" || reason == "no reveal";
         return fail(passes ? Errc::timed_out : Errc::denied, "pairing denied: " + reason);
+    }
+    if (status == "error") {  // of the dispatcher, not of the request
+        return fail(Errc::busy,
+                    "the dispatcher cannot give a certificate now: " + printable(answer.scalar("reason")));
     }
     if (status != "approved") return fail(Errc::bad_answer, "the dispatcher neither approved nor denied");
     if (equal_constant_time(answer.text("nonce"), question.nonce)) return success();
@@ -249,6 +258,7 @@ Result<NewPairing> read_decision(const PairingQuestion& question, const PairingR
         pairing.dispatcher_id = receipt.dispatcher_id;
         pairing.dispatcher_serial = leaf.serial();
     }
+    TRY_DO(check_dates("the certificate in the answer", certificate, now));
     TRY_DO(check_pairing(pairing, now));
     if (question.proofs.token) {
         pairing.proof = PairingProof::token;

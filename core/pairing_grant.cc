@@ -4,19 +4,27 @@
 
 #include "core/digest.h"
 #include "core/dispatcher_identity.h"
+#include "core/dispatcher_rotation.h"
 #include "core/rotation_state.h"
 #include "core/serial_list.h"
 
 namespace ctrlexec {
 namespace {
 
-// Switched from, or about to be, and its key still there.
-Result<bool> is_kept(const DispatcherConfig& config, const std::string& serial, std::int64_t now) {
+constexpr std::int64_t day = 86400;  // to be called for the first time
+
+// Switched from, or about to be, and still good to introduce the one in use with. Not when that was not made
+// by a rotation, but set up anew: who does that is done with all before.
+Result<bool> is_kept(const DispatcherConfig& config, const std::string& serial, const std::string& in_use,
+                     std::int64_t now) {
     TRY(const SerialList revoked, SerialList::load(config.revoked_serials()));
     if (revoked.contains(serial)) return false;
     TRY(const RotationState state, RotationState::load(config.rotation_file()));
-    const bool counts = state.in_overlap(now) || state.current_serial == serial;
-    return counts && std::find(state.kept.begin(), state.kept.end(), serial) != state.kept.end();
+    if (state.current_serial != in_use && state.pending_serial != in_use) return false;
+    if (!state.in_overlap(now) && state.current_serial != serial) return false;
+    if (std::find(state.kept.begin(), state.kept.end(), serial) == state.kept.end()) return false;
+    const auto identity = load_kept_identity(config, serial);
+    return identity && identity->certificate.not_after() > now + day;
 }
 
 }  // namespace
@@ -28,7 +36,7 @@ Result<std::string> check_offer(const DispatcherConfig& config, const PairingReq
     TRY(const Certificate dispatcher, load_dispatcher_certificate(config));
     const bool same_ca = request.ca_digest == to_hex(sha256(authority.to_pem()));
     if (same_ca && request.dispatcher_serial == dispatcher.serial()) return std::string("current");
-    TRY(const bool kept, is_kept(config, request.dispatcher_serial, now));
+    TRY(const bool kept, is_kept(config, request.dispatcher_serial, dispatcher.serial(), now));
     if (same_ca && kept) return std::string("pending");
     return fail(
         Errc::busy,

@@ -14,6 +14,12 @@ namespace ctrlexec {
 // The common name of dispatchers' certificates, by which an agent with a pin knows one: no agent may have it.
 inline constexpr std::string_view dispatcher_name = "ctrl-exec";
 
+// Why a dispatcher refuses although nothing is wrong with the request: who waits asks again, as when the
+// queue is full.
+inline constexpr std::string_view ca_does_not_fit = "the dispatcher's certificate does not fit its CA";
+inline constexpr std::string_view dispatcher_failed =
+    "something is wrong at the dispatcher; its log says what";
+
 // Checks what an agent sent to the pairing port and makes a request of it (without id, ip and times).
 // Errc::bad_request; the message is for our log, the agent hears "invalid request".
 Result<PairingRequest> parse_pairing_body(std::string_view body, bool allow_cn_mismatch);

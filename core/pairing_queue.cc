@@ -20,6 +20,7 @@ constexpr std::size_t max_request_bytes = 64 * 1024;
 constexpr std::size_t max_answer_bytes = 256 * 1024;
 constexpr std::size_t max_files = 100'000;
 constexpr std::size_t max_note_bytes = 4096;
+constexpr std::int64_t answer_lifetime = 600;  // seconds that a listener has to deliver it
 
 bool ends_with(std::string_view text, std::string_view end) {
     return text.size() > end.size() && text.substr(text.size() - end.size()) == end;
@@ -45,6 +46,9 @@ bool read_version_2(const json::Value& value, PairingRequest& request) {
     request.sas = value.text("sas");
     request.dispatcher_serial = value.text("dispatcher_serial");
     request.ca_digest = value.text("ca_digest");
+    std::int64_t broken_off = 0;
+    if (parse_integer(value.scalar("broken_off"), 0, 1'000'000, broken_off))
+        request.broken_off = static_cast<int>(broken_off);
     return value.scalar("pair_v") == "2" &&
            (request.sas.empty() || check_code_of(request.sas) == request.sas);
 }
@@ -92,6 +96,7 @@ json::Value PairingRequest::to_json() const {
         object.push_back({"sas", sas});
         object.push_back({"dispatcher_serial", dispatcher_serial});
         object.push_back({"ca_digest", ca_digest});
+        if (broken_off > 0) object.push_back({"broken_off", broken_off});
     }
     return json::Value(std::move(object));
 }
@@ -246,7 +251,8 @@ void PairingQueue::drop_expired(std::int64_t now) const {
         const std::string id = name.substr(0, name.find('.'));
         if (name != id + ".json" || !is_valid_reqid(id)) continue;
         const auto request = load(directory_ + "/" + name);
-        if (!request || request->id != id || has_expired(*request, now)) drop(id);
+        const bool usable = request && request->id == id;
+        if (!usable || has_expired(*request, answer(id) ? now - answer_lifetime : now)) drop(id);
     }
 }
 

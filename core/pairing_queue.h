@@ -37,6 +37,7 @@ struct PairingRequest {
     std::string sas;                // version 2, once revealed: "4831-1920"
     std::string dispatcher_serial;  // version 2: as told in the first answer
     std::string ca_digest;          // likewise; SHA-256 of the CA's PEM text, hex
+    int broken_off = 0;  // version 2: attempts in this name, within an hour, that ended before a decision
     std::optional<JoinProof> join;
 
     // Nothing may be decided before an agent of version 2 has kept its commitment.
@@ -88,6 +89,7 @@ class PairingQueue {
     std::optional<json::Value> answer(std::string_view id) const;
 
     // Removes the request and its answer. drop_all: at listener start, when no agent waits any more.
+    // drop_expired leaves for the listener what was answered in the last moment.
     void drop(std::string_view id) const;
     void drop_all() const;
     void drop_expired(std::int64_t now) const;

@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 
 #include "core/config_environment.h"
+#include "core/config_file.h"
 #include "core/file.h"
 #include "core/sealing.h"
+#include "core/secret_variable.h"
 
 namespace ctrlexec {
 namespace {
@@ -67,14 +68,12 @@ Result<std::vector<CaPin>> pins_of_environment() {
     return parse_pins(*content, fmt::format("{} ({})", name, *path), Errc::config);
 }
 
-// Also what /proc/PID/environ shows.
-std::string take_variable(const char* name) {
-    char* const value = std::getenv(name);
-    if (value == nullptr) return {};
-    std::string text(value);
-    std::memset(value, 'x', text.size());
-    ::unsetenv(name);
-    return text;
+// ${PIN} of a compose file, where nobody has set PIN, must not become trust in whoever answers.
+Result<void> check_not_blank(const char* name) {
+    const char* const value = std::getenv(name);
+    if (value == nullptr || !trim(value).empty()) return success();
+    return fail(Errc::config,
+                fmt::format("environment {0}: is empty; give it a value, or do not set it", name));
 }
 
 Result<void> check_policy(PairTrust trust, bool pin, bool token) {
@@ -96,6 +95,8 @@ Result<void> check_policy(PairTrust trust, bool pin, bool token) {
 Result<ProofSources> ProofSources::read(const std::string& pins, const std::string& token_file,
                                         PairTrust trust) {
     ProofSources sources;
+    for (const char* name : {"JOIN_TOKEN", "JOIN_TOKEN_FILE", "CTRL_EXEC_CA_PIN", "CTRL_EXEC_CA_PIN_FILE"})
+        TRY_DO(check_not_blank(name));
     std::string token = take_variable("JOIN_TOKEN");
     if (!pins.empty()) {
         TRY(sources.pins_, parse_pins(pins, "--ca-pin", Errc::usage));

@@ -168,8 +168,9 @@ void ApiMetrics::write(MetricsPage& page) const {
     page.family("ctrl_exec_certificate_renewals_total", "counter",
                 "Renewals of agents' certificates by this process, by outcome.");
     for (const auto& [outcome, count] : renewals_) page.sample(count, {{"outcome", outcome}});
-    page.family("ctrl_exec_pairing_requests_total", "counter",
-                "Agents at the pairing port of this process, by result and by what the pairing rests on.");
+    page.family(
+        "ctrl_exec_pairing_requests_total", "counter",
+        "Agents at the pairing port of this process, by result and by what the pairing could rest on.");
     for (const auto& [key, count] : pairings_)
         page.sample(count, {{"result", key.first}, {"trust", key.second}});
     page.family("ctrl_exec_join_redemptions_total", "counter",

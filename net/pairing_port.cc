@@ -49,7 +49,9 @@ void PairingPort::count_probe(const std::string& peer) {
 }
 
 void PairingPort::count(std::string_view result, const PairingRequest& request) const {
-    if (events.counted) events.counted(result, request.join ? "token" : request.trust());
+    if (!events.counted) return;
+    const std::string_view trust = request.join ? "token" : request.trust();
+    events.counted(result, request.hostname.empty() ? "none" : trust);  // without a name: it was no request
 }
 
 // Which request was answered does not matter: each waiter looks for its own answer, and there are few.

@@ -13,6 +13,7 @@
 #include "core/pairing_queue.h"
 #include "core/rate_limiter.h"
 #include "net/answer_gate.h"
+#include "net/broken_attempts.h"
 #include "net/runtime.h"
 #include "net/tls_context.h"
 
@@ -24,7 +25,7 @@ struct PairingEvents {
     std::function<void(const PairingRequest&, const std::string& outcome)>
         ended;  // "approved", "denied", "gone", …
     // How a conversation ended: approved, denied, gone, refused, mismatch, joined; and what it could rest on:
-    // token, sas, legacy.
+    // token, sas, legacy; none when it was no request.
     std::function<void(std::string_view result, std::string_view trust)> counted;
 };
 
@@ -58,6 +59,7 @@ struct PairingPort {
     PairingEvents events;
     std::shared_ptr<const PairingFace> face;
     RateLimiter probes;
+    BrokenAttempts broken;
     // Joins are signed one after the other, and a thousand that come at once must not fill the worker
     // threads: they take turns here, to be checked and to be signed. A time-out then measures the work of
     // one.

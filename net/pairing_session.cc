@@ -1,7 +1,9 @@
 #include "net/pairing_session.h"
 
+#include <algorithm>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
+#include <atomic>
 
 #include "core/digest.h"
 #include "core/join_redemption.h"
@@ -14,6 +16,7 @@ namespace ctrlexec {
 namespace {
 
 constexpr std::chrono::seconds queue_timeout{20};
+constexpr std::chrono::seconds settle_timeout{300};
 constexpr std::chrono::seconds reveal_timeout{20};
 constexpr std::chrono::seconds join_timeout{60};
 // A thousand agents that join at once get their handshakes one after the other.
@@ -39,9 +42,7 @@ Result<void> check_policy(const DispatcherConfig& config, const PairingRequest& 
 
 Result<void> take_offer(const PairingFace& face, PairingRequest& request) {
     if (request.version < 2) return success();
-    if (!face.offer)
-        return fail(Errc::busy, "the dispatcher's certificate does not fit its CA",
-                    face.offer.error().text());
+    if (!face.offer) return fail(Errc::busy, std::string(ca_does_not_fit), face.offer.error().text());
     request.dispatcher_serial = face.offer->dispatcher_serial;
     request.ca_digest = to_hex(sha256(face.offer->ca_pem));
     return success();
@@ -124,16 +125,32 @@ asio::awaitable<Result<void>> PairingSession::check_token() {
 }
 
 asio::awaitable<Result<void>> PairingSession::enqueue() {
-    const auto limit = static_cast<std::size_t>(config_->pairing_max_queue);
-    std::function<Result<bool>()> enqueue = [queue = port_->queue, request = request_,
-                                             limit]() -> Result<bool> {
+    const auto places = static_cast<std::size_t>(config_->pairing_max_queue);
+    const std::size_t limit =
+        places - std::min(places, port_->broken.places_held(BrokenAttempts::Clock::now()));
+    const auto given_up = std::make_shared<std::atomic<bool>>(false);
+    std::function<Result<bool>()> enqueue = [queue = port_->queue, request = request_, limit,
+                                             given_up]() -> Result<bool> {
         TRY(const FileLock lock, queue.lock());
+        if (*given_up) return false;
         queue.drop_expired(now_seconds());
         TRY_DO(queue.add(request, limit, now_seconds()));
         return true;
     };
-    CO_TRY_DO(co_await offload<bool>(port_->runtime.pool(), queue_timeout, std::move(enqueue)));
-    co_return success();
+    auto queued = co_await offload<bool>(port_->runtime.pool(), queue_timeout, std::move(enqueue));
+    if (queued) co_return success();
+    Error why = std::move(queued).error();
+    if (why.code == Errc::timed_out) {
+        // What comes late to its lock adds nothing, and what it has added until now is removed.
+        *given_up = true;
+        std::function<void()> remove = [queue = port_->queue, id = request_.id] {
+            const auto lock = queue.lock();
+            if (lock) queue.drop(id);
+        };
+        port_->runtime.pool().submit(std::move(remove), [] {});
+        why = fail(Errc::busy, std::string(dispatcher_failed), "the queue took too long");
+    }
+    co_return why;
 }
 
 asio::awaitable<void> PairingSession::refuse(Error why) {
@@ -180,6 +197,7 @@ asio::awaitable<bool> PairingSession::await_reveal() {
 }
 
 asio::awaitable<bool> PairingSession::show() {
+    request_.broken_off = port_->broken.of(request_.hostname, BrokenAttempts::Clock::now());
     std::function<Result<bool>()> show = [queue = port_->queue, request = request_]() -> Result<bool> {
         TRY(const FileLock lock, queue.lock());
         TRY_DO(queue.update(request));
@@ -214,7 +232,10 @@ asio::awaitable<void> PairingSession::join() {
 
 // `reason` "": the agent is not there any more.
 asio::awaitable<void> PairingSession::end_unrevealed(std::string_view result, std::string reason) {
-    if (!request_.join) (void)co_await settle(std::string());
+    if (!request_.join) {
+        port_->broken.add(request_.hostname, BrokenAttempts::Clock::now());
+        (void)co_await settle(std::string());
+    }
     port_->count(result, request_);
     log_end(request_, reason.empty() ? std::string(result) : reason);
     if (reason.empty()) co_return;
@@ -239,6 +260,8 @@ asio::awaitable<void> PairingSession::await_operator(bool there) {
     const auto answer = co_await settle(without_answer);
     std::string outcome = answer ? std::string(answer->text("status")) : answer.error().text();
     if (outcome.empty()) outcome = "gone";
+    if (request_.version >= 2 && outcome == "gone")
+        port_->broken.add(request_.hostname, BrokenAttempts::Clock::now());
     port_->count(answer ? std::string_view(outcome) : "gone", request_);
     if (answer && !answer->is_null()) {
         HttpAnswer second = json_answer(200, *answer);
@@ -261,7 +284,8 @@ asio::awaitable<Result<json::Value>> PairingSession::settle(std::string reason_w
         if (answer) return std::move(*answer);
         return reason_without_answer.empty() ? json::Value() : denied_answer(request, reason_without_answer);
     };
-    co_return co_await offload<json::Value>(port_->runtime.pool(), queue_timeout, std::move(work));
+    // Not given up early: what comes late would remove an approval that nobody has read.
+    co_return co_await offload<json::Value>(port_->runtime.pool(), settle_timeout, std::move(work));
 }
 
 // Waits for the operator; returns what to tell the agent when there is no answer, "" when it is not there any

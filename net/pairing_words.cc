@@ -1,6 +1,7 @@
 #include "net/pairing_words.h"
 
 #include "core/log.h"
+#include "core/pairing_messages.h"
 
 namespace ctrlexec {
 
@@ -45,12 +46,29 @@ HttpAnswer denial(const PairingRequest& request, std::string_view reason) {
 
 HttpAnswer late_refusal(const PairingRequest& request, const Error& why) {
     if (why.code == Errc::denied || why.code == Errc::exists) return denial(request, why.message);
-    return json_answer(200, json::Object{{"status", "error"}, {"reason", why.message}, {"pair_v", 2}});
+    return json_answer(200,
+                       json::Object{{"status", "error"}, {"reason", reason_of(why, true)}, {"pair_v", 2}});
 }
 
 std::string reason_of(const Error& why, bool joins) {
-    const bool is_for_peer = joins || why.code == Errc::denied || why.code == Errc::busy;
-    return is_for_peer ? why.message : std::string("invalid request");
+    switch (why.code) {
+        case Errc::denied:
+        case Errc::busy:
+            return why.message;
+        case Errc::exists:
+            if (joins) return why.message;
+            break;
+        case Errc::timed_out:
+            if (!joins) return "invalid request";  // the agent was too slow
+            break;
+        case Errc::io:
+        case Errc::config:
+        case Errc::crypto:
+            break;
+        default:
+            return "invalid request";
+    }
+    return std::string(dispatcher_failed);
 }
 
 }  // namespace ctrlexec

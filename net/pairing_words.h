@@ -22,7 +22,7 @@ HttpAnswer denial(const PairingRequest& request, std::string_view reason);
 // In place of the last answer: another try is worth while only where the fault is not the token's.
 HttpAnswer late_refusal(const PairingRequest& request, const Error& why);
 
-// What a refused agent hears. Without a token, what went wrong with files of ours is for our log alone.
+// What a refused agent hears. What went wrong with files of ours is for our log alone.
 std::string reason_of(const Error& why, bool joins);
 
 }  // namespace ctrlexec

@@ -13,7 +13,6 @@
 #include "core/authority.h"
 #include "core/digest.h"
 #include "core/dispatcher_id.h"
-#include "core/rotation_state.h"
 #include "core/serial_list.h"
 #include "core/timestamp.h"
 #include "test/core/crypto_fixture.h"
@@ -202,38 +201,6 @@ TEST_CASE("nothing is approved that the agent would refuse, since our certificat
     CHECK(mentions(rotated.error().message, "let it ask again"));
     CHECK(d.is_waiting());
     CHECK(d.registry().list()->agents.empty());
-}
-
-TEST_CASE("an offer holds while the certificate that it named is kept") {
-    Dispatcher d;
-    d.add_revealed(id);
-    d.config.cert = d.dir.put("other.crt", d.data_of_ca());
-    RotationState state;
-    state.current_serial = "03";
-    state.overlap_expires = d.now;  // over
-    state.kept = {"02"};
-    REQUIRE(state.save(d.config.rotation_file()));
-    CHECK(approve_pairing(d.config, id, d.now).error().code == Errc::busy);
-    state.current_serial = "02";  // killed between the switch and its record
-    REQUIRE(state.save(d.config.rotation_file()));
-    d.add_revealed("aaaaaaaa");
-    CHECK(approve_pairing(d.config, "aaaaaaaa", d.now));
-    state.current_serial = "03";
-    state.overlap_expires = d.now + 1;
-    REQUIRE(state.save(d.config.rotation_file()));
-    REQUIRE(approve_pairing(d.config, id, d.now));
-    const auto agent = d.registry().find("web-01");
-    CHECK(agent->dispatcher_serial == "02");
-    CHECK(agent->serial_status == "pending");
-    CHECK(d.queue().answer(id)->text("dispatcher_serial") == "02");
-    d.dir.put("ca/revoked-serials", "02\n");
-    d.add_revealed("cccccccc");
-    CHECK(approve_pairing(d.config, "cccccccc", d.now).error().code == Errc::busy);
-    REQUIRE(remove_file(d.config.revoked_serials()));
-    state.kept = {"01"};
-    REQUIRE(state.save(d.config.rotation_file()));
-    d.add_revealed("bbbbbbbb");
-    CHECK(approve_pairing(d.config, "bbbbbbbb", d.now).error().code == Errc::busy);
 }
 
 TEST_CASE("the queue and the CA of an old deployment are taken over") {

@@ -246,14 +246,17 @@ TEST_CASE("files that are no request are not listed, and go when the expired one
     timeless.received = "yesterday";
     dir.put("dddddddd.json", text_of(timeless));
     REQUIRE(::mkfifo((dir / "eeeeeeee.json").c_str(), 0600) == 0);
-    dir.put("ffffffff.json", text_of(request_of("ffffffff", now - 601)));
+    dir.put("ffffffff.json", text_of(request_of("ffffffff", now - 1201)));
     dir.put("ffffffff.denied", R"({"status":"denied"})");
+    // Answered in the last second, and not delivered yet.
+    dir.put("99999999.json", text_of(request_of("99999999", now - 601)));
+    dir.put("99999999.approved", R"({"status":"approved"})");
     CHECK(ids(queue) == first_id + " ");
     for (const auto* id : {"bbbbbbbb", "dddddddd", "ffffffff"})
         CHECK(code_of(queue.find(id, now)) == Errc::not_found);
     CHECK_FALSE(queue.find("aaaaaaaa", now));
     queue.drop_expired(now);
-    CHECK(dir.names() == first_id + ".json");
+    CHECK(dir.names() == first_id + ".json 99999999.approved 99999999.json");
 }
 
 TEST_CASE("what a file's name only begins with is not what is dropped") {

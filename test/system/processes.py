@@ -120,3 +120,13 @@ class Daemon:
         if kind is None and self.running():
             self.stop()
         self.kill()
+
+
+def children_of(pid):
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def as_process_one(argv):
+    """In a PID namespace of its own, as the first process of a container."""
+    # --kill-child: what is left of the namespace goes with the test.
+    return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *argv]

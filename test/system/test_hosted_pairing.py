@@ -5,6 +5,7 @@ import json
 import re
 import signal
 import socket
+import ssl
 import unittest
 
 from api import call_once, serve_api
@@ -125,7 +126,8 @@ class Hosted(unittest.TestCase):
             agent.wait()
             deployment.wait_request("web-01")
             api.stop()
-            self.assertEqual(agent.client.read_to_end(), b"")
+            with contextlib.suppress(ssl.SSLEOFError):  # a process that ends need not have the time for close_notify
+                self.assertEqual(agent.client.read_to_end(), b"")
         self.assertLess(api.log.index("ACTION=pairing-mode-stop"), api.log.index("ACTION=api-stop"))
 
     def test_a_new_certificate_of_the_dispatcher_is_shown(self):

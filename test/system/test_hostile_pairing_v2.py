@@ -25,7 +25,7 @@ DAY = 86_400
 class Listener(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.deployment = cls.enterClassContext(Deployment(pairing_max_queue=3, pairing_rate_limit="1000/1/1"))
+        cls.deployment = cls.enterClassContext(Deployment(pairing_max_queue=1000, pairing_rate_limit="1000/1/1"))
         cls.daemon = cls.enterClassContext(cls.deployment.pairing_mode())
         cls.port = PairingPort(cls.daemon.address, cls.good_request, cls.deployment.state / "pairing")
         cls.good_request()

@@ -4,8 +4,10 @@ import json
 import unittest
 
 from deployment import BIN, Deployment, mode
+from fast_forward import put_ahead
 from first_start import Volume, entrypoint_lines, free_port
 from pairing_v2 import JoinToken, V2Agent
+from processes import poll
 
 
 def make_token(deployment, *words):
@@ -95,6 +97,23 @@ class Tokens(unittest.TestCase):
         self.assertEqual(answers[1]["reason"], "join token used up")
         self.assertEqual(len(self.records()), 1)
 
+    def test_a_fault_of_the_dispatcher_passes(self):
+        agent, key = self.deployment.agent("web-01"), self.deployment.ca / "ca.key"
+        path = agent.directory / "token"
+        path.write_text(make_token(self.deployment) + "\n")
+        path.chmod(0o600)
+        away = key.rename(key.with_suffix(".away"))
+        with self.deployment.pairing_mode() as listener:
+            asking = agent.request_pairing(listener, "--join-token-file", path, "--wait")
+            asking.wait_log("cannot give a certificate now: something is wrong at the dispatcher; its log says what")
+            listener.wait_log(rf"ACTION=join-refuse .*REASON=.*{key}")
+            self.assertNotIn(str(key), asking.log)
+            away.rename(key)
+            self.assertEqual(asking.wait_exit(), 0, asking.describe())
+        self.assertEqual(self.records()["web-01"]["trust"], "token")
+        token, = self.deployment.json("join-token", "list")["tokens"]
+        self.assertEqual(token["used"], 1)
+
     def test_a_damaged_record_admits_nobody_and_is_told(self):
         token = make_token(self.deployment)
         record = self.deployment.state / "join-tokens" / JoinToken.parse(token).kid / "token.json"
@@ -151,6 +170,21 @@ class Containers(unittest.TestCase):
                                  token["kid"]])
         self.assertIn("is revoked", self.configure())
         self.assertNotEqual(self.token.read_text(), first)
+
+    def test_a_running_dispatcher_makes_the_next_token_in_time(self):
+        dispatcher = self.volume.start(API_PORT=0, JOIN_TOKEN_FILE=self.token, JOIN_TOKEN_TTL="2m",
+                                       CTRL_EXEC_PAIRING_PORT=0, CTRL_EXEC_PAIRING_BIND="127.0.0.1")
+        dispatcher.wait_listening()
+        first = self.token.read_text()
+        put_ahead(dispatcher.pid, 109)
+        poll("the next token", lambda: self.token.read_text() != first)
+        dispatcher.wait_log("ACTION=join-token-create EXPIRES=.* USES=10000")
+        before, after = self.join_tokens()
+        self.assertEqual((before["state"], before["kid"]), ("usable", JoinToken.parse(first.strip()).kid))
+        self.assertEqual((after["state"], after["kid"]), ("usable", JoinToken.parse(self.token.read_text().strip()).kid))
+        self.token.write_text("a password\n")
+        dispatcher.wait_log("ACTION=join-token-renew-fail ERROR=.* holds no join token")
+        self.assertEqual(self.token.read_text(), "a password\n")
 
     def test_something_else_is_never_overwritten(self):
         for text in ("", "a password\n", "cej2_0123456789abcdef_"):

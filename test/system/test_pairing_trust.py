@@ -4,13 +4,14 @@ import datetime
 import json
 import os
 import re
+import signal
 import unittest
 
 from deployment import BIN, Deployment
 from first_start import Volume
 from old_peers import old_answer
 from pairing_v2 import Authority, JoinToken, V2Dispatcher, new_key_and_csr, pin_text
-from processes import poll, processes_naming
+from processes import as_process_one, children_of, poll, processes_naming
 from terminal import Terminal
 
 CODE = r"\d{4}-\d{4}"
@@ -542,6 +543,25 @@ class InAContainer(Trust):
             with open(f"/proc/{pid}/environ", "rb") as environment:
                 self.assertNotIn(token.text.encode(), environment.read())
         again.stop()
+
+    def test_token_is_not_in_the_environment_of_process_1(self):
+        token = JoinToken.invented(self.authority.der)
+        container = self.start(self.dispatcher(token=token), JOIN_TOKEN=token.text,
+                               prefix=as_process_one([]))
+        container.wait_listening()
+        processes = processes_naming(self.volume.directory)
+        self.assertGreaterEqual(len(processes), 3, "unshare, process 1 and the agent")
+        for pid in processes:
+            with open(f"/proc/{pid}/environ", "rb") as environment:
+                self.assertNotIn(token.text.encode(), environment.read())
+        os.kill(children_of(container.pid)[0], signal.SIGTERM)
+        self.assertEqual(container.wait_exit(), 0)
+
+    def test_a_proof_that_is_empty_is_not_trust_in_anybody(self):
+        for name in ("JOIN_TOKEN", "JOIN_TOKEN_FILE", "CTRL_EXEC_CA_PIN", "CTRL_EXEC_CA_PIN_FILE"):
+            with self.subTest(name), self.start(self.dispatcher(), **{name: " "}) as container:
+                self.assertEqual(container.wait_exit(), 78)
+                self.assertIn(f"environment {name}: is empty", container.log)
 
     def test_token_that_is_none(self):
         container = self.start(self.dispatcher(), JOIN_TOKEN="secret")

@@ -117,6 +117,15 @@ class Reveal(Case):
         self.deployment.wait_request("web-01")
         self.assertNotIn("web-02", self.listener.output)
 
+    def test_that_does_not_come(self):
+        agent = self.agent()
+        agent.ask()
+        self.assertEqual(agent.read_last(), {"status": "denied", "reason": "no reveal", "pair_v": 2})
+
+
+class Commitment(Case):
+    settings = {"pairing_max_queue": 100}
+
     def test_of_anything_else_than_what_was_committed_to(self):
         reveals = {
             "another nonce": {"sas_nonce": "00" * 32}, "upper case": {"sas_nonce": "AB" * 32}, "too short": {"sas_nonce": "00"},
@@ -136,18 +145,44 @@ class Reveal(Case):
         self.assertNotIn("Pairing request", self.listener.output)
         poll("the queue is empty", lambda: not list(self.deployment.state.glob("pairing/*.json")))
 
-    def test_that_does_not_come(self):
-        agent = self.agent()
-        agent.ask()
-        self.assertEqual(agent.read_last(), {"status": "denied", "reason": "no reveal", "pair_v": 2})
+
+class BrokenOff(Case):
+    def break_off(self, times, after=lambda agent: None):
+        for _ in range(times):
+            with V2Agent(self.listener.address, "web-01") as agent:
+                self.assertEqual(agent.ask()["status"], "pending")
+                after(agent)
+        poll("the queue is empty", lambda: not list(self.deployment.state.glob("pairing/*.json")))
 
     def test_an_agent_that_refuses_the_first_answer_is_no_probe(self):
-        for _ in range(12):
-            with V2Agent(self.listener.address, "web-01") as agent:
-                agent.ask()
-        poll("the queue is empty", lambda: not list(self.deployment.state.glob("pairing/*.json")))
+        self.break_off(9)
         self.assertEqual(self.agent().ask()["status"], "pending")
         self.assertNotIn("mismatch", self.listener.log)
+        self.assertNotIn("rate-block", self.listener.log)
+
+    def test_check_codes_cannot_be_tried_out(self):
+        """Who has the first answer can compute the code, and hang up when it is not that of the host he poses as."""
+        def show_and_go(agent):
+            agent.reveal()
+            self.deployment.wait_request("web-01")
+        self.break_off(8)
+        self.break_off(2, show_and_go)
+        self.assertEqual(self.agent().ask(), error("pairing queue full"))
+        token = self.deployment.dispatcher("join-token", "create").stdout.decode().strip()
+        with V2Agent(self.listener.address, "web-02", token) as joining:
+            joining.pair()  # who has a token needs no place
+
+    def test_people_are_told_how_many_attempts_broke_off(self):
+        self.break_off(3)
+        agent = self.agent().wait()
+        queued = self.deployment.wait_request("web-01")
+        self.assertEqual(queued["broken_off"], 3)
+        note = "3 earlier requests in the name of web-01 broke off before anybody could decide"
+        self.assertIn(f"{queued['id']}: {note}", self.deployment.dispatcher("list-requests").stderr.decode())
+        self.listener.wait_output(f"Careful: {note}")
+        self.approve(queued["id"], "--sas", agent.sas)
+        self.agent("web-02").wait()
+        self.assertNotIn("broken_off", self.deployment.wait_request("web-02"))
 
 
 class Approval(Case):

@@ -9,20 +9,11 @@ import subprocess
 import unittest
 
 from deployment import BIN, Deployment
-from processes import poll
-
-
-def children_of(pid):
-    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+from processes import as_process_one, children_of, poll
 
 
 def state_of(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-
-
-def as_process_one(argv):
-    # --kill-child: what is left of the namespace goes with the test.
-    return ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child", *argv]
 
 
 class ProcessOne(unittest.TestCase):
