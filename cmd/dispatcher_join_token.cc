@@ -104,7 +104,7 @@ Result<JoinToken> make(const Invocation& call, const DispatcherConfig& config, s
     TRY(JoinToken token, tokens.create(terms, now));
     if (!call.has("--out")) return token;
     if (const auto written = create_file_atomic(out, token.text() + "\n", 0600); !written) {
-        (void)tokens.revoke(token.kid, now);
+        (void)tokens.discard(token.kid);
         return written.error();
     }
     return token;

@@ -106,7 +106,7 @@ Result<JoinToken> JoinTokenFile::replace(const DispatcherConfig& config, std::in
     if (!token) return token.error();
     // An owner and a group that somebody has given to the file stay.
     if (const auto written = replace_file_atomic(path, token->text() + "\n", 0640); !written) {
-        (void)tokens.revoke(token->kid, now);
+        (void)tokens.discard(token->kid);
         return bad_file(written.error());
     }
     return token;

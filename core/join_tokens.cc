@@ -282,13 +282,26 @@ Result<void> JoinTokens::purge_locked(std::int64_t now) const {
                                      : empty ? modified_at(directory) / nanoseconds
                                              : now;
         if (now < expired + kept_after_expiry) continue;
-        TRY(auto files, list_directory(directory, max_files));
-        // The record last: without it nothing that is left counts.
-        for (const auto& file : files)
-            if (file != "token.json") (void)::unlink((directory + "/" + file).c_str());
-        TRY_DO(remove_file(directory + "/token.json"));
-        (void)::rmdir(directory.c_str());
+        TRY_DO(forget(directory));
     }
+    return success();
+}
+
+Result<void> JoinTokens::forget(const std::string& directory) const {
+    TRY(auto files, list_directory(directory, max_files));
+    // The record last: without it nothing that is left counts.
+    for (const auto& file : files)
+        if (file != "token.json") (void)::unlink((directory + "/" + file).c_str());
+    TRY_DO(remove_file(directory + "/token.json"));
+    (void)::rmdir(directory.c_str());
+    return success();
+}
+
+Result<void> JoinTokens::discard(std::string_view kid) const {
+    if (!is_valid_kid(kid)) return unknown_token(kid);
+    TRY(const FileLock held, Registry(agents_dir_).lock());
+    TRY_DO(forget(directory(kid)));
+    log_event(LogLevel::notice, "join-token-revoke", {{"KID", std::string(kid)}});
     return success();
 }
 

@@ -68,6 +68,9 @@ class JoinTokens {
     // already.
     Result<bool> revoke(std::string_view kid, std::int64_t now) const;
 
+    // As if it had never been made: for one that could not be handed over.
+    Result<void> discard(std::string_view kid) const;
+
     // How many could be used now.
     std::size_t usable(std::int64_t now) const;
     bool any_usable(std::int64_t now) const { return usable(now) > 0; }
@@ -83,6 +86,7 @@ class JoinTokens {
   private:
     Result<std::vector<std::string>> kids() const;
     Result<void> purge_locked(std::int64_t now) const;
+    Result<void> forget(const std::string& directory) const;
     std::string root_;
     std::string ca_file_;
     std::string agents_dir_;

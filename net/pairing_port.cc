@@ -54,6 +54,11 @@ void PairingPort::count(std::string_view result, const PairingRequest& request) 
     events.counted(result, request.hostname.empty() ? "none" : trust);  // without a name: it was no request
 }
 
+std::shared_ptr<void> PairingPort::take_place() {
+    ++places_taken;
+    return {nullptr, [port = shared_from_this()](void*) { --port->places_taken; }};
+}
+
 // Which request was answered does not matter: each waiter looks for its own answer, and there are few.
 void PairingPort::wake_all() const {
     for (const auto& [id, wait] : waiting) wait->wake.cancel();

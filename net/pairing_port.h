@@ -43,7 +43,7 @@ struct HeldRequest {
     bool answered = false;  // with the operator's word: then hanging up is all that is left to it
 };
 
-struct PairingPort {
+struct PairingPort : std::enable_shared_from_this<PairingPort> {
     PairingPort(Runtime& runtime, const DispatcherConfig& config, PairingEvents events);
 
     // Makes `face` anew from the files.
@@ -52,6 +52,8 @@ struct PairingPort {
     void count_probe(const std::string& peer);
     void count(std::string_view result, const PairingRequest& request) const;
     void wake_all() const;
+    // A place in the queue is taken until the last copy is gone.
+    std::shared_ptr<void> take_place();
 
     Runtime& runtime;
     std::shared_ptr<const DispatcherConfig> config;
@@ -60,6 +62,7 @@ struct PairingPort {
     std::shared_ptr<const PairingFace> face;
     RateLimiter probes;
     BrokenAttempts broken;
+    std::size_t places_taken = 0;
     // Joins are signed one after the other, and a thousand that come at once must not fill the worker
     // threads: they take turns here, to be checked and to be signed. A time-out then measures the work of
     // one.

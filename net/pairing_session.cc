@@ -1,6 +1,5 @@
 #include "net/pairing_session.h"
 
-#include <algorithm>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <atomic>
@@ -125,9 +124,12 @@ asio::awaitable<Result<void>> PairingSession::check_token() {
 }
 
 asio::awaitable<Result<void>> PairingSession::enqueue() {
-    const auto places = static_cast<std::size_t>(config_->pairing_max_queue);
-    const std::size_t limit =
-        places - std::min(places, port_->broken.places_held(BrokenAttempts::Clock::now()));
+    const auto limit = static_cast<std::size_t>(config_->pairing_max_queue);
+    // Reserved here, on the loop's thread: whoever comes with a thousand connections at once gets no more
+    // either.
+    if (port_->places_taken + port_->broken.places_held(BrokenAttempts::Clock::now()) >= limit)
+        co_return fail(Errc::busy, "pairing queue full");
+    place_ = port_->take_place();
     const auto given_up = std::make_shared<std::atomic<bool>>(false);
     std::function<Result<bool>()> enqueue = [queue = port_->queue, request = request_, limit,
                                              given_up]() -> Result<bool> {
@@ -235,6 +237,7 @@ asio::awaitable<void> PairingSession::end_unrevealed(std::string_view result, st
     if (!request_.join) {
         port_->broken.add(request_.hostname, BrokenAttempts::Clock::now());
         (void)co_await settle(std::string());
+        place_.reset();
     }
     port_->count(result, request_);
     log_end(request_, reason.empty() ? std::string(result) : reason);
@@ -262,6 +265,7 @@ asio::awaitable<void> PairingSession::await_operator(bool there) {
     if (outcome.empty()) outcome = "gone";
     if (request_.version >= 2 && outcome == "gone")
         port_->broken.add(request_.hostname, BrokenAttempts::Clock::now());
+    place_.reset();
     port_->count(answer ? std::string_view(outcome) : "gone", request_);
     if (answer && !answer->is_null()) {
         HttpAnswer second = json_answer(200, *answer);

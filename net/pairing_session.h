@@ -41,7 +41,8 @@ class PairingSession {
     std::shared_ptr<const DispatcherConfig> config_;
     std::shared_ptr<const PairingFace> face_;
     PairingRequest request_;
-    std::string nonce_;  // ours, raw
+    std::string nonce_;            // ours, raw
+    std::shared_ptr<void> place_;  // in the queue; who breaks off has another one held for him before it goes
 };
 
 }  // namespace ctrlexec

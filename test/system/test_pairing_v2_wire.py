@@ -1,5 +1,6 @@
 """The pairing port as an agent of version 2 sees it, and what the operator sees of such an agent."""
 
+import concurrent.futures
 import re
 import ssl
 import unittest
@@ -171,6 +172,13 @@ class BrokenOff(Case):
         token = self.deployment.dispatcher("join-token", "create").stdout.decode().strip()
         with V2Agent(self.listener.address, "web-02", token) as joining:
             joining.pair()  # who has a token needs no place
+
+    def test_nor_with_many_connections_at_once(self):
+        def ask_and_go(_):
+            with V2Agent(self.listener.address, "web-01") as agent:
+                return agent.ask()["status"]
+        with concurrent.futures.ThreadPoolExecutor(40) as pool:
+            self.assertEqual(sorted(pool.map(ask_and_go, range(40))), ["error"] * 30 + ["pending"] * 10)
 
     def test_people_are_told_how_many_attempts_broke_off(self):
         self.break_off(3)
