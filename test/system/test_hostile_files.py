@@ -9,9 +9,11 @@ import hostile_files
 from deployment import BIN, Deployment
 from hostile_agent import post
 from hostile_files import AGENT_CONF, CONF, Place
-from hostile_pairing import INVALID, PairingPort, sent
+from hostile_pairing import PairingPort, sent
 from hostile_tables import Port, footprint, tests_of, wait_footprint, wait_without_peers
 from processes import poll
+
+FAULT = b'{"status":"error","reason":"something is wrong at the dispatcher; its log says what"}'
 
 PROGRAMS = {"ced": (BIN / "ctrl-exec-dispatcher", CONF), "cea": (BIN / "ctrl-exec-agent", AGENT_CONF)}
 
@@ -203,7 +205,7 @@ class Queues(Queue):
         heard_before = len(self.daemon.log)
         with self.place.aside(row.file):
             row.make(row.file)(self.place)
-            self.assertEqual(self.port.ask(sent(self.port.body())), (200, INVALID))
+            self.assertEqual(self.port.ask(sent(self.port.body())), (200, FAULT))
         reason = rf"^ACTION=pair-reject PEER=127\.0\.0\.1 REASON=.*{self.place.fill(row.log)}"
         poll(f"log: {reason}\n{self.daemon.log[heard_before:]}",
              lambda: re.search(reason, self.daemon.log[heard_before:], re.M), seconds=10)
