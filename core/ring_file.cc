@@ -126,8 +126,8 @@ Result<RingReader> RingReader::open(const std::string& path) {
     if (::fstat(fd.get(), &status) != 0) return errno_error("read", path, errno);
     if (!S_ISREG(status.st_mode))
         return fail(Errc::io, fmt::format("cannot read {}: not a regular file", path));
-    // Made, and its header not written yet: there is nothing to read so far.
-    if (status.st_size == 0) return fail(Errc::not_found, fmt::format("{}: empty", path));
+    if (status.st_size == 0)
+        return fail(Errc::busy, fmt::format("{}: empty, not the output of a job; remove it", path));
     RingReader reader(std::move(fd), path);
     TRY_DO(reader.header());
     return reader;

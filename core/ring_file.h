@@ -47,7 +47,8 @@ class RingWriter {
 
 class RingReader {
   public:
-    // Errc::bad_request when it is no such file.
+    // Errc::bad_request when it is no such file; busy when it is empty, as one is before its header is
+    // written.
     static Result<RingReader> open(const std::string& path);
 
     // Bytes of the stream so far.

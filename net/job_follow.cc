@@ -38,7 +38,9 @@ Result<void> read_stream(const std::string& path, OutputStream stream, bool ende
                          std::string& text) {
     auto reader = RingReader::open(path);
     if (!reader) {
-        if (reader.error().code == Errc::not_found) return success();  // not started yet, or never
+        const Errc code = reader.error().code;
+        // Not started yet, or never; or the writer is about to begin.
+        if (code == Errc::not_found || (code == Errc::busy && !ended)) return success();
         return std::move(reader).error();
     }
     for (int i = 0; i < max_pieces; ++i) {
