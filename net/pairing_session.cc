@@ -236,8 +236,8 @@ asio::awaitable<void> PairingSession::join() {
 asio::awaitable<void> PairingSession::end_unrevealed(std::string_view result, std::string reason) {
     if (!request_.join) {
         port_->broken.add(request_.hostname, BrokenAttempts::Clock::now());
-        (void)co_await settle(std::string());
         place_.reset();
+        (void)co_await settle(std::string());
     }
     port_->count(result, request_);
     log_end(request_, reason.empty() ? std::string(result) : reason);
@@ -260,12 +260,12 @@ asio::awaitable<void> PairingSession::await_operator(bool there) {
     if (there) port_->runtime.spawn(watch_hang_up(session_, std::move(on_gone)));
     const std::string without_answer = co_await await_decision(wait);
     port_->waiting.erase(request_.id);
+    if (request_.version >= 2 && wait->gone)
+        port_->broken.add(request_.hostname, BrokenAttempts::Clock::now());
+    place_.reset();  // before the file goes, by which others see that there is room
     const auto answer = co_await settle(without_answer);
     std::string outcome = answer ? std::string(answer->text("status")) : answer.error().text();
     if (outcome.empty()) outcome = "gone";
-    if (request_.version >= 2 && outcome == "gone")
-        port_->broken.add(request_.hostname, BrokenAttempts::Clock::now());
-    place_.reset();
     port_->count(answer ? std::string_view(outcome) : "gone", request_);
     if (answer && !answer->is_null()) {
         HttpAnswer second = json_answer(200, *answer);

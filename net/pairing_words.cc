@@ -51,24 +51,25 @@ HttpAnswer late_refusal(const PairingRequest& request, const Error& why) {
 }
 
 std::string reason_of(const Error& why, bool joins) {
+    constexpr const char* invalid = "invalid request";
     switch (why.code) {
         case Errc::denied:
         case Errc::busy:
             return why.message;
         case Errc::exists:
-            if (joins) return why.message;
-            break;
-        case Errc::timed_out:
-            if (!joins) return "invalid request";  // the agent was too slow
-            break;
-        case Errc::io:
-        case Errc::config:
-        case Errc::crypto:
-            break;
+            return joins ? why.message : std::string(dispatcher_failed);
+        case Errc::timed_out:  // the agent while it asks, we while we look at a token
+            return joins ? std::string(dispatcher_failed) : invalid;
+        case Errc::bad_request:
+        case Errc::too_large:
+        case Errc::too_many_headers:
+        case Errc::not_implemented:
+        case Errc::bad_version:
+        case Errc::closed:
+            return invalid;
         default:
-            return "invalid request";
+            return std::string(dispatcher_failed);
     }
-    return std::string(dispatcher_failed);
 }
 
 }  // namespace ctrlexec
