@@ -152,6 +152,7 @@ def run_limited(command, debug, env=None, timeout=TIMEOUT):
             common = f"halt_on_error=1:log_path={reports}/report"
             environment["ASAN_OPTIONS"] = f"detect_leaks=1:handle_sigill=1:abort_on_error=0:exitcode=99:{common}"
             environment["UBSAN_OPTIONS"] = f"print_stacktrace=1:{common}"
+            environment["LSAN_OPTIONS"] = f"suppressions={ROOT}/test/lsan.supp:print_suppressions=0"
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         try:

@@ -177,7 +177,7 @@ def write(directory, name, content):
 
 
 def environment(directory, bin_dir):
-    kept = {name: value for name, value in os.environ.items() if name in ("ASAN_OPTIONS", "UBSAN_OPTIONS")}
+    kept = {name: value for name, value in os.environ.items() if name in ("ASAN_OPTIONS", "LSAN_OPTIONS", "UBSAN_OPTIONS")}
     return {"PATH": f"{bin_dir}:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(directory), "LC_ALL": "C.UTF-8",
             "USER": "operator", "CTRL_EXEC_LOG": "none", **kept}
 
