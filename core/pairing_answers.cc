@@ -24,6 +24,14 @@ Error bad(std::string_view what) {
     return fail(Errc::bad_answer, fmt::format("{}{}", what, somebody));
 }
 
+Result<Certificate> certificate_in(const json::Value& answer, std::string_view member,
+                                   const std::string& what) {
+    if (answer.text(member).empty()) return bad(what + " is missing");
+    auto certificate = Certificate::from_pem(answer.text(member), what);
+    if (!certificate) return bad(certificate.error().text());
+    return certificate;
+}
+
 // What a dispatcher says instead of a receipt.
 Error refusal(const json::Value& answer) {
     const std::string reason = printable(answer.scalar("reason"));
@@ -213,15 +221,14 @@ Result<PairingReceipt> read_receipt(const PairingQuestion& question, const json:
         TRY_DO(accept_first_version(question.proofs));
         return receipt;
     }
-    const auto authority = Certificate::from_pem(answer.text("ca"), "the CA in the dispatcher's answer");
-    if (!authority) return bad(authority.error().text());
-    if (const std::string defect = authority->defect_as_authority(); !defect.empty())
+    TRY(const Certificate authority, certificate_in(answer, "ca", "the CA in the dispatcher's answer"));
+    if (const std::string defect = authority.defect_as_authority(); !defect.empty())
         return bad("the CA in the dispatcher's answer " + defect);
-    receipt.ca_der = authority->der();
-    receipt.ca_key_digest = digest_of(authority->spki_der());
+    receipt.ca_der = authority.der();
+    receipt.ca_key_digest = digest_of(authority.spki_der());
     TRY_DO(check_pin(question.proofs, leaf, receipt.ca_key_digest));
     receipt.dispatcher_serial = answer.text("dispatcher_serial");
-    TRY_DO(check_leaf(leaf, *authority, receipt.dispatcher_serial, now));
+    TRY_DO(check_leaf(leaf, authority, receipt.dispatcher_serial, now));
     receipt.dispatcher_id = answer.text("dispatcher_id");
     if (!is_valid_dispatcher_id(receipt.dispatcher_id))
         return bad("the dispatcher's id in the answer is not valid");
@@ -238,9 +245,8 @@ Result<PairingReceipt> read_receipt(const PairingQuestion& question, const json:
 Result<NewPairing> read_decision(const PairingQuestion& question, const PairingReceipt& receipt,
                                  const json::Value& answer, const Certificate& leaf, std::int64_t now) {
     TRY_DO(check_status(question, answer));
-    TRY(const Certificate certificate,
-        Certificate::from_pem(answer.text("cert"), "the certificate in the answer"));
-    TRY(const Certificate authority, Certificate::from_pem(answer.text("ca"), "the CA in the answer"));
+    TRY(const Certificate certificate, certificate_in(answer, "cert", "the certificate in the answer"));
+    TRY(const Certificate authority, certificate_in(answer, "ca", "the CA in the answer"));
     NewPairing pairing;
     pairing.hostname = question.hostname;
     pairing.key_pem = question.request.key_pem;

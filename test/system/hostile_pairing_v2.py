@@ -169,10 +169,10 @@ def either(name, undecided):
 
 RUBBISH = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 PEMS = {  # what stands for a certificate -> what is wrong with it
-    "missing": (ABSENT, "empty"), "null": (None, "empty"), "empty": ("", "empty"), "a number": (7, "empty"),
-    "an array": ([], "empty"), "no PEM": ("ca", "not PEM text"),
-    "100,000 bytes": ("x" * 100_000, "larger than 65536 bytes"),
-    "a PEM of rubbish": (RUBBISH, r"not a valid X\.509 certificate"),
+    "missing": (ABSENT, " is missing"), "null": (None, " is missing"), " is missing": ("", " is missing"), "a number": (7, " is missing"),
+    "an array": ([], " is missing"), "no PEM": ("ca", ": not PEM text"),
+    "100,000 bytes": ("x" * 100_000, ": larger than 65536 bytes"),
+    "a PEM of rubbish": (RUBBISH, r": not a valid X\.509 certificate"),
 }
 NO_REQID = "the dispatcher's receipt has no valid request id"
 FIRST_CA = "the CA in the dispatcher's answer"
@@ -188,7 +188,7 @@ FIRST = {
                            "an array": [2]}.items()},
     **{f"reqid that is {name}": (changed(reqid=value), NO_REQID) for name, value in {
         "missing": ABSENT, "a command": "$(id)", "an escape": "\x1b[2J", "long": "0" * 1000, "null": None}.items()},
-    **{f"ca that is {name}": (changed(ca=value), f"{FIRST_CA}: {wrong}{IN_THE_PATH}")
+    **{f"ca that is {name}": (changed(ca=value), f"{FIRST_CA}{wrong}{IN_THE_PATH}")
        for name, (value, wrong) in PEMS.items()},
     "ca that is no CA": (lambda session, honest: {**honest, "ca": leaf_pem(session)},
                          f"{FIRST_CA} is not a CA certificate{IN_THE_PATH}"),
@@ -220,7 +220,7 @@ LAST = {
     **either("the operator's answer", "the dispatcher neither approved nor denied"),
     "a refusal that would write to the terminal": (changed(status="denied", reason="\x1b[2J\x1b]0;x\x07"),
                                                    f"pairing denied: {ESCAPED}"),
-    **{f"{member} that is {name}": (changed(**{member: value}), f"{called}: {wrong}.*")
+    **{f"{member} that is {name}": (changed(**{member: value}), f"{called}{wrong}.*{IN_THE_PATH}")
        for member, called in (("cert", "the certificate in the answer"), ("ca", "the CA in the answer"))
        for name, (value, wrong) in PEMS.items()},
     "cert that is the CA": (lambda _, honest: {**honest, "cert": honest["ca"]}, NOT_OURS),
