@@ -12,10 +12,12 @@ class Relay:
 
     def __init__(self, address):
         relay = self
-        self.connections, self._ended = [], threading.Condition()
+        self.connections, self._open, self._ended = [], 0, threading.Condition()
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self):
+                with relay._ended:
+                    relay._open += 1
                 with socket.create_connection(split_address(address)) as server:
                     back = bytearray()
                     returning = threading.Thread(target=pass_on, args=(server, self.request, back))
@@ -24,6 +26,7 @@ class Relay:
                     returning.join()
                 with relay._ended:
                     relay.connections.append((bytes(forth), bytes(back)))
+                    relay._open -= 1
                     relay._ended.notify_all()
 
         class Server(socketserver.ThreadingTCPServer):
@@ -41,6 +44,13 @@ class Relay:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def forget(self):
+        """What has passed until now. A command may end before its connection has ended here."""
+        with self._ended:
+            if not self._ended.wait_for(lambda: self._open == 0, 40):
+                raise AssertionError("a connection does not end")
+            self.connections.clear()
 
     def take(self):
         """The bytes of the only connection since the last call, once it has ended."""

@@ -84,7 +84,7 @@ class Discarded(Case):
         self.learn_sizes()
         self.deployment.dispatcher("rotate-cert")
         self.deployment.json("ping", self.relay.address)  # whatever the rotation still has to say to the agent
-        self.relay.connections.clear()
+        self.relay.forget()
         result, _, _ = self.run_hello()
         self.assertEqual(result["stdout"], "hello\n")
         self.assert_resumed()
