@@ -169,7 +169,7 @@ def either(name, undecided):
 
 RUBBISH = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
 PEMS = {  # what stands for a certificate -> what is wrong with it
-    "missing": (ABSENT, " is missing"), "null": (None, " is missing"), " is missing": ("", " is missing"), "a number": (7, " is missing"),
+    "missing": (ABSENT, " is missing"), "null": (None, " is missing"), "empty": ("", " is missing"), "a number": (7, " is missing"),
     "an array": ([], " is missing"), "no PEM": ("ca", ": not PEM text"),
     "100,000 bytes": ("x" * 100_000, ": larger than 65536 bytes"),
     "a PEM of rubbish": (RUBBISH, r": not a valid X\.509 certificate"),
