@@ -26,8 +26,7 @@ std::string broken_off_note(const PairingRequest& request) {
     if (request.broken_off == 0) return {};
     return fmt::format(
         "{} earlier request{} in the name of {} broke off before anybody could decide: compare all 8 digits, "
-        "and "
-        "the ID with what the agent shows",
+        "and the ID with what the agent shows",
         request.broken_off, request.broken_off == 1 ? "" : "s", request.hostname);
 }
 

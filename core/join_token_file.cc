@@ -134,7 +134,7 @@ Result<bool> JoinTokenFile::renew(const DispatcherConfig& config, std::int64_t n
     if (!is_of_this_ca(*found, authority)) return false;
     TRY(const auto record, record_of(*found, config));
     if (!record || record->revoked != 0 || !is_near_its_end(*record, now)) return false;
-    TRY(const JoinToken token, replace(config, now));
+    TRY_DO(replace(config, now));
     return true;
 }
 

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <memory>
 
 #include "core/address_list.h"
@@ -206,16 +205,14 @@ Result<JoinTokenRecord> JoinTokens::find(std::string_view kid) const {
 Result<int> JoinTokens::used(std::string_view kid) const {
     const std::string path = directory(kid);
     const std::unique_ptr<DIR, int (*)(DIR*)> open(::opendir(path.c_str()), &::closedir);
-    if (!open)
-        return fail(errno == ENOENT ? Errc::not_found : Errc::io,
-                    fmt::format("cannot read {}: {}", path, std::strerror(errno)));
+    if (!open) return errno_error("read", path, errno);
     int count = 0;
     errno = 0;
     while (const dirent* entry = ::readdir(open.get())) {
         const std::string_view name(entry->d_name);
         if (name.size() == redemption_name && name.front() != '.' && name.ends_with(".json")) ++count;
     }
-    if (errno != 0) return fail(Errc::io, fmt::format("cannot read {}: {}", path, std::strerror(errno)));
+    if (errno != 0) return errno_error("read", path, errno);
     return count;
 }
 

@@ -35,8 +35,8 @@ Result<Certificate> certificate_in(const json::Value& answer, std::string_view m
 // What a dispatcher says instead of a receipt.
 Error refusal(const json::Value& answer) {
     const std::string reason = printable(answer.scalar("reason"));
-    const bool passes = reason == "pairing queue full" || reason == "rate limited" ||
-                        reason == ca_does_not_fit || reason == dispatcher_failed;
+    const bool passes = reason == queue_full || reason == "rate limited" || reason == ca_does_not_fit ||
+                        reason == dispatcher_failed;
     return fail(passes ? Errc::busy : Errc::denied,
                 fmt::format("the dispatcher refused the request: {}", reason));
 }

@@ -14,8 +14,8 @@ namespace ctrlexec {
 // The common name of dispatchers' certificates, by which an agent with a pin knows one: no agent may have it.
 inline constexpr std::string_view dispatcher_name = "ctrl-exec";
 
-// Why a dispatcher refuses although nothing is wrong with the request: who waits asks again, as when the
-// queue is full.
+// Why a dispatcher refuses although nothing is wrong with the request: who waits asks again.
+inline constexpr std::string_view queue_full = "pairing queue full";
 inline constexpr std::string_view ca_does_not_fit = "the dispatcher's certificate does not fit its CA";
 inline constexpr std::string_view dispatcher_failed =
     "something is wrong at the dispatcher; its log says what";

@@ -9,6 +9,7 @@
 #include "core/config_file.h"
 #include "core/csr.h"
 #include "core/hostname.h"
+#include "core/pairing_messages.h"
 #include "core/pairing_proof.h"
 #include "core/timestamp.h"
 #include "core/utf8.h"
@@ -143,7 +144,7 @@ std::string PairingQueue::listener_note() const {
 Result<void> PairingQueue::add(const PairingRequest& request, std::size_t limit, std::int64_t now) const {
     if (!is_valid_reqid(request.id)) return bad_id();
     TRY(const auto waiting, list_all(now));
-    if (waiting.size() >= limit) return fail(Errc::busy, "pairing queue full");
+    if (waiting.size() >= limit) return fail(Errc::busy, std::string(queue_full));
     return create_file_atomic(path(request.id, ".json"), json::dump(request.to_json()), 0600);
 }
 

@@ -128,7 +128,7 @@ asio::awaitable<Result<void>> PairingSession::enqueue() {
     // Reserved here, on the loop's thread: whoever comes with a thousand connections at once gets no more
     // either.
     if (port_->places_taken + port_->broken.places_held(BrokenAttempts::Clock::now()) >= limit)
-        co_return fail(Errc::busy, "pairing queue full");
+        co_return fail(Errc::busy, std::string(queue_full));
     place_ = port_->take_place();
     const auto given_up = std::make_shared<std::atomic<bool>>(false);
     std::function<Result<bool>()> enqueue = [queue = port_->queue, request = request_, limit,

@@ -8,7 +8,7 @@ import os
 import signal
 import struct
 
-from processes import poll
+from processes import poll, state_of
 
 # clock_gettime(clock, result) as a system call, with an addition to result->tv_sec.
 CODE = {
@@ -26,7 +26,7 @@ def put_ahead(pid, seconds):
     start, end = vdso(pid)
     os.kill(pid, signal.SIGSTOP)  # so that nobody executes what is being written
     try:
-        poll("it is stopped", lambda: state(pid) == "T")
+        poll("it is stopped", lambda: state_of(pid) == "T")
         with open(f"/proc/{pid}/mem", "r+b", buffering=0) as memory:
             memory.seek(start)
             offset = function(memory.read(end - start))
@@ -34,11 +34,6 @@ def put_ahead(pid, seconds):
             memory.write(code)
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def state(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-        return stat.read().rpartition(")")[2].split()[0]
 
 
 def vdso(pid):

@@ -34,6 +34,11 @@ def open_gate_until(gate, have_ended):
     poll("all who wait at the gate have ended", all_have_ended)
 
 
+def state_of(pid):
+    """One letter of proc(5), such as Z for a zombie."""
+    return pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+
+
 def processes_naming(directory):
     """Ids of the processes that have the directory in their command line."""
     found = []
@@ -41,8 +46,7 @@ def processes_naming(directory):
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
-            state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            if state != "Z" and os.fsencode(f"{directory}/") in (entry / "cmdline").read_bytes():
+            if state_of(entry.name) != "Z" and os.fsencode(f"{directory}/") in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
         except OSError:
             pass  # it has ended meanwhile

@@ -11,12 +11,11 @@ import threading
 import time
 import unittest
 
-import fast_forward
 from api import Client, api_certificate, call_once, serve_api
 from deployment import BUILD, Deployment
 from hostile_api import PlainClient, get, no, parse_all, post
 from hostile_tables import footprint, wait_footprint, wait_without_peers
-from processes import DEADLINE, open_gate_until, poll
+from processes import DEADLINE, open_gate_until, poll, state_of
 from test_full_disk import fill, small_disk
 from wire import TlsClient, split_address
 
@@ -236,7 +235,7 @@ class Memory(unittest.TestCase):
 
 def is_running(pid):
     try:
-        return fast_forward.state(pid) != "Z"
+        return state_of(pid) != "Z"
     except FileNotFoundError:
         return False
 

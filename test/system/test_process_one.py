@@ -2,18 +2,13 @@
 and the log goes to stderr."""
 
 import os
-import pathlib
 import re
 import signal
 import subprocess
 import unittest
 
 from deployment import BIN, Deployment
-from processes import as_process_one, children_of, poll
-
-
-def state_of(pid):
-    return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+from processes import as_process_one, children_of, poll, state_of
 
 
 class ProcessOne(unittest.TestCase):

@@ -15,8 +15,7 @@ import time
 
 from deployment import BUILD, Deployment
 from dispatcher_client import Caller
-from processes import as_process_one, children_of, poll, processes_naming
-from test_process_one import state_of
+from processes import as_process_one, children_of, poll, processes_naming, state_of
 from wire import request
 
 OURS = "X-Ctrl-Exec: 1"
